@@ -1,0 +1,1 @@
+"""Entry points that turn recordings and trained runs into something else."""
