@@ -1,0 +1,62 @@
+"""Features at measured frame times → features on the uniform 30 Hz grid.
+
+Cameras do not keep time: UBFC has 23-30 fps, duplicate stamps, gaps. Features
+are interpolated linearly between the two frames around each grid time. That
+is causal with one frame of delay: grid times up to and including the newest
+frame's are known when that frame arrives, so the board does the same.
+"""
+
+import numpy as np
+
+from rppg_tf import contract
+
+
+def grid_positions(
+  timestamp_s: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Finds where the grid times lie between the frames.
+
+  Grid time k is timestamp_s[0] + k / 30 s, up to the last frame.
+
+  Args:
+    timestamp_s: float64 [num_frames], seconds, never decreasing.
+
+  Returns:
+    older: int32 [num_samples], last frame before the grid time (frame 0 for
+      the first grid time);
+    newer: int32 [num_samples], first frame at or after it;
+    fraction: float32 [num_samples] in (0, 1], the weight of `newer`.
+  """
+  elapsed_s = np.asarray(timestamp_s, np.float64)
+  elapsed_s = elapsed_s - elapsed_s[0]
+  rate_hz = contract.GRID_RATE_HZ
+  num_samples = int(np.floor(elapsed_s[-1] * rate_hz)) + 1
+  grid_s = np.arange(num_samples) / rate_hz
+  newer = np.searchsorted(elapsed_s, grid_s, side='left')
+  older = np.maximum(newer - 1, 0)
+  span_s = elapsed_s[newer] - elapsed_s[older]
+  fraction = np.ones(num_samples, np.float32)
+  np.divide(
+    grid_s - elapsed_s[older],
+    span_s,
+    out=fraction,
+    where=span_s > 0,
+    casting='unsafe',
+  )
+  return older.astype(np.int32), newer.astype(np.int32), fraction
+
+
+def to_grid(values: np.ndarray, timestamp_s: np.ndarray) -> np.ndarray:
+  """Interpolates per-frame values to the grid.
+
+  Args:
+    values: float32 [num_frames, ...]; NaN spreads to the neighbours.
+    timestamp_s: float64 [num_frames], seconds, never decreasing.
+
+  Returns:
+    float32 [num_samples, ...].
+  """
+  older, newer, fraction = grid_positions(timestamp_s)
+  fraction = fraction.reshape(-1, *[1] * (values.ndim - 1))
+  start = values[older]
+  return start + fraction * (values[newer] - start)
