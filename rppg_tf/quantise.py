@@ -1,0 +1,129 @@
+"""Spatial CNN in Keras → INT8 TFLite, by quantisation-aware training (tfmot).
+
+Batch norm is folded into the convolutions first, so that what is trained is
+what runs. Ranges are set from data before fine-tuning: tfmot would start them
+at ±6 and learn them slowly.
+"""
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+from ai_edge_litert import schema_py_generated as schema
+
+from rppg_tf import contract
+from rppg_tf.keras_compat import keras
+from rppg_tf.spatial_cnn import fold_batch_norm
+
+_CONV_PREFIX = 'quant_conv'
+
+
+def quantisation_aware(
+  spatial_cnn: keras.Model,
+  images: np.ndarray,
+  input_quantisation: tuple[float, int],
+) -> keras.Model:
+  """Returns the CNN with quantisation simulated, its ranges set.
+
+  Args:
+    spatial_cnn: trained, with batch norm.
+    images: float32 [n, 36, 36, 3], typical inputs; set the first ranges.
+    input_quantisation: (scale, zero_point) of the int8 input, kept exactly.
+
+  Returns:
+    Model float32 [batch, 36, 36, 3] → float32 [batch, 16] to be fine-tuned.
+  """
+  folded = fold_batch_norm(spatial_cnn)
+  model = tfmot.quantization.keras.quantize_model(folded)
+  _fix_input_range(model, input_quantisation)
+  _set_kernel_ranges(model, folded)
+  _set_activation_ranges(model, folded, images)
+  return model
+
+
+def _fix_input_range(model, input_quantisation) -> None:
+  """Sets the range that gives exactly this scale and zero-point."""
+  scale, zero_point = input_quantisation
+  layer = next(
+    layer for layer in model.layers if layer.name.startswith('quantize_layer')
+  )
+  _assign(layer, '_min', (-128 - zero_point) * scale)
+  _assign(layer, '_max', (127 - zero_point) * scale)
+
+
+def _set_kernel_ranges(model, folded) -> None:
+  """Sets the range of each output channel's weights, symmetric about 0."""
+  for layer in model.layers:
+    if layer.name.startswith(_CONV_PREFIX):
+      name = layer.name.removeprefix('quant_')
+      kernel = folded.get_layer(name).kernel.numpy()
+      largest = np.abs(kernel).max(axis=(0, 1, 2))
+      _assign(layer, 'kernel_min', -largest)
+      _assign(layer, 'kernel_max', largest)
+
+
+def _set_activation_ranges(model, folded, images) -> None:
+  """Sets each activation's range to what it reaches on `images`."""
+  for layer in model.layers:
+    name = layer.name.removeprefix('quant_')
+    is_conv = layer.name.startswith(_CONV_PREFIX)
+    if not is_conv and name != 'mean':
+      continue
+    part = keras.Model(folded.input, folded.get_layer(name).output)
+    largest = float(np.max(part.predict(images, batch_size=256, verbose=0)))
+    prefix = 'post_activation' if is_conv else 'output'
+    # A ReLU, or a mean of one: never below 0.
+    _assign(layer, f'{prefix}_min', 0.0)
+    _assign(layer, f'{prefix}_max', largest)
+
+
+def _assign(layer, suffix: str, value) -> None:
+  """Assigns the layer's one variable whose name ends so."""
+  found = [
+    variable
+    for variable in layer.variables
+    if variable.name.split(':')[0].endswith(suffix)
+  ]
+  if len(found) != 1:
+    raise ValueError(
+      f'{layer.name}: expected one variable ending in {suffix!r}, got '
+      f'{[variable.name for variable in layer.variables]}; is tfmot 0.8.1?'
+    )
+  found[0].assign(np.broadcast_to(value, found[0].shape))
+
+
+def convert(model: keras.Model) -> bytes:
+  """Converts a quantisation-aware CNN into an INT8 TFLite file.
+
+  STM32N6, mandatory: int8 input and output, static shape with batch 1, no
+  QUANTIZE or DEQUANTIZE left in the graph.
+
+  Args:
+    model: from `quantisation_aware`, fine-tuned.
+
+  Returns:
+    The file: int8 [1, 36, 36, 3] → int8 [1, 16].
+  """
+  spec = tf.TensorSpec((1, *contract.ROI_FRAME_SHAPE), tf.float32)
+  concrete = tf.function(
+    lambda image: model(image, training=False)
+  ).get_concrete_function(spec)
+  converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], model)
+  converter.optimizations = [tf.lite.Optimize.DEFAULT]
+  converter.inference_input_type = tf.int8
+  converter.inference_output_type = tf.int8
+  return converter.convert()
+
+
+def operators(content: bytes) -> list[str]:
+  """Returns the names of a TFLite file's operators, in order."""
+  model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
+  names = {
+    code: name
+    for name, code in vars(schema.BuiltinOperator).items()
+    if isinstance(code, int)
+  }
+  codes = [
+    max(code.builtinCode, code.deprecatedBuiltinCode)
+    for code in model.operatorCodes
+  ]
+  return [names[codes[op.opcodeIndex]] for op in model.subgraphs[0].operators]

@@ -1,0 +1,60 @@
+"""One ROI frame → 16 features: the model that the NPU runs."""
+
+from rppg_tf import contract
+from rppg_tf.keras_compat import keras
+
+CONV_CHANNELS = (16, 32, contract.NUM_SPATIAL_FEATURES)
+
+
+def build_spatial_cnn(batch_norm: bool = True) -> keras.Model:
+  """Builds UltraLightRPPG's spatial CNN.
+
+  STM32N6, mandatory: input [1, 36, 36, 3] (rank 4, channels last), 3×3
+  kernels, 2×2 pools, a global mean at the end; this operator sequence is one
+  that ST's compiler has put into hardware whole.
+
+  Args:
+    batch_norm: True for training; False gives the same network with every
+      batch norm folded away and biases in its place, for quantisation.
+
+  Returns:
+    Model float32 [batch, 36, 36, 3] in [-1, 1) → float32 [batch, 16], >= 0.
+    9,904 parameters with batch norm, 9,712 without.
+  """
+  image = keras.Input(contract.ROI_FRAME_SHAPE, name='roi_frame')
+  x = _conv_block(image, 1, batch_norm)  # [batch, 36, 36, 16]
+  x = keras.layers.MaxPooling2D(2, name='pool1')(x)  # [batch, 18, 18, 16]
+  x = _conv_block(x, 2, batch_norm)  # [batch, 18, 18, 32]
+  x = keras.layers.MaxPooling2D(2, name='pool2')(x)  # [batch, 9, 9, 32]
+  x = _conv_block(x, 3, batch_norm)  # [batch, 9, 9, 16]
+  x = keras.layers.GlobalAveragePooling2D(name='mean')(x)  # [batch, 16]
+  return keras.Model(image, x, name='spatial_cnn')
+
+
+def _conv_block(x, number: int, batch_norm: bool):
+  x = keras.layers.Conv2D(
+    CONV_CHANNELS[number - 1],
+    3,
+    padding='same',
+    use_bias=not batch_norm,
+    activation=None if batch_norm else 'relu',
+    name=f'conv{number}',
+  )(x)
+  if batch_norm:
+    x = keras.layers.BatchNormalization(name=f'norm{number}')(x)
+    x = keras.layers.ReLU(name=f'relu{number}')(x)
+  return x
+
+
+def fold_batch_norm(model: keras.Model) -> keras.Model:
+  """Returns the same function without batch norm (inference statistics)."""
+  folded = build_spatial_cnn(batch_norm=False)
+  for number in range(1, len(CONV_CHANNELS) + 1):
+    (kernel,) = model.get_layer(f'conv{number}').get_weights()
+    norm = model.get_layer(f'norm{number}')
+    gamma, beta, mean, variance = norm.get_weights()
+    factor = gamma / (variance + norm.epsilon) ** 0.5
+    folded.get_layer(f'conv{number}').set_weights(
+      [kernel * factor, beta - mean * factor]
+    )
+  return folded

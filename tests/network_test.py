@@ -1,0 +1,186 @@
+"""Shapes, parameters and batch-independence of the models; INT8 conversion."""
+
+import numpy as np
+import pytest
+
+from rppg_tf import (
+  background,
+  contract,
+  evaluation,
+  feature_timeline,
+  losses,
+  network,
+  quantise,
+)
+from rppg_tf.int8_cnn import Int8SpatialCnn
+from rppg_tf.keras_compat import keras
+from rppg_tf.spatial_cnn import build_spatial_cnn, fold_batch_norm
+
+_INPUT = background.input_quantisation('normalise')
+
+
+def _images(num_images: int = 64) -> np.ndarray:
+  rng = np.random.default_rng(1)
+  codes = np.clip(rng.normal(-10, 30, (num_images, 36, 36, 3)), -128, 127)
+  return codes.astype(np.int8)
+
+
+@pytest.fixture(scope='module')
+def trained_cnn():
+  """A CNN whose batch norm has seen data, with untrivial gamma and beta."""
+  keras.utils.set_random_seed(1)
+  cnn = build_spatial_cnn()
+  rng = np.random.default_rng(2)
+  for number in (1, 2, 3):
+    norm = cnn.get_layer(f'norm{number}')
+    gamma, beta, mean, variance = norm.get_weights()
+    norm.set_weights(
+      [
+        rng.uniform(0.5, 1.5, gamma.shape),
+        rng.normal(0, 0.3, beta.shape),
+        rng.normal(0, 0.1, mean.shape),
+        rng.uniform(0.02, 0.2, variance.shape),
+      ]
+    )
+  return cnn
+
+
+def test_parameters_by_part():
+  assert build_spatial_cnn().count_params() == 9_904
+  assert network.build_head('pulse').count_params() == 11_074
+  assert network.build_head('window').count_params() == 10_353
+
+
+def test_layers_are_named_and_none_is_time_distributed(trained_cnn):
+  for head in network.HEADS:
+    model = network.build_network(trained_cnn, network.build_head(head), _INPUT)
+    for layer in model.layers:
+      assert not isinstance(
+        layer, (keras.layers.TimeDistributed, keras.layers.Lambda)
+      )
+
+
+def test_a_model_over_100k_parameters_is_refused(trained_cnn):
+  head = network.build_head('window', window=200)
+  with pytest.raises(ValueError, match='under 100000 parameters'):
+    network.build_network(trained_cnn, head, _INPUT)
+
+
+def test_folding_batch_norm_changes_nothing(trained_cnn):
+  images = _images() / np.float32(128)
+  folded = fold_batch_norm(trained_cnn)
+  assert folded.count_params() == 9_712
+  np.testing.assert_allclose(
+    folded(images), trained_cnn(images), rtol=1e-4, atol=1e-5
+  )
+
+
+@pytest.mark.parametrize('head_name', network.HEADS)
+def test_a_clip_gives_what_its_frames_give_one_by_one(trained_cnn, head_name):
+  rng = np.random.default_rng(3)
+  codes = _images(3 * 340).reshape(340, 3, 36, 36, 3)
+  timestamp_s = np.cumsum(rng.uniform(0.02, 0.05, 340))
+  head = network.build_head(head_name)
+  joined = network.build_network(trained_cnn, head, _INPUT)
+  older, newer, fraction = feature_timeline.grid_positions(timestamp_s)
+  inputs = {
+    'codes': codes[np.newaxis],
+    'older': older[np.newaxis],
+    'newer': newer[np.newaxis],
+    'fraction': fraction[np.newaxis],
+  }
+  clip = joined(inputs)['heart_rate_bpm'].numpy()[0]
+  features = evaluation.float_features(trained_cnn, _INPUT, codes)
+  assert features.shape == (340, contract.NUM_FRAME_FEATURES)
+  grid = feature_timeline.to_grid(features, timestamp_s)
+  alone = head(grid[np.newaxis])['heart_rate_bpm'].numpy()[0]
+  np.testing.assert_allclose(clip, alone, atol=2e-2)
+
+
+def test_int8_model_is_what_the_npu_takes(trained_cnn, tmp_path):
+  images = _images(96)
+  aware = quantise.quantisation_aware(
+    trained_cnn, images / np.float32(128), _INPUT
+  )
+  content = quantise.convert(aware)
+  assert quantise.operators(content) == [
+    'CONV_2D',
+    'MAX_POOL_2D',
+    'CONV_2D',
+    'MAX_POOL_2D',
+    'CONV_2D',
+    'MEAN',
+  ]
+  assert len(content) <= 16 * 1024
+  path = tmp_path / 'spatial_int8.tflite'
+  path.write_bytes(content)
+  cnn = Int8SpatialCnn(path)
+  # The very bytes of background.py go in, and ReLU's zero is code -128.
+  assert (cnn.input_scale, cnn.input_zero_point) == (1 / 128, 0)
+  assert cnn.output_zero_point == -128
+  codes = images.reshape(32, 3, 36, 36, 3)
+  features = cnn.dequantise(cnn.frame_features(codes))
+  exact = evaluation.float_features(trained_cnn, _INPUT, codes)
+  noise = np.sqrt(np.mean((features - exact) ** 2))
+  assert noise < 0.05 * exact.std() + cnn.output_scale
+  assert np.corrcoef(features.ravel(), exact.ravel())[0, 1] > 0.99
+
+
+def test_raw_input_has_the_raw_quantisation(trained_cnn, tmp_path):
+  quantisation = background.input_quantisation('none')
+  images = (_images(96).astype(np.float32) + 128) / 255
+  aware = quantise.quantisation_aware(trained_cnn, images, quantisation)
+  path = tmp_path / 'raw.tflite'
+  path.write_bytes(quantise.convert(aware))
+  cnn = Int8SpatialCnn(path)
+  assert cnn.input_zero_point == -128
+  assert cnn.input_scale == pytest.approx(1 / 255, rel=1e-6)
+
+
+def test_host_batches_give_the_bytes_of_single_frames(trained_cnn, tmp_path):
+  images = _images(201)
+  aware = quantise.quantisation_aware(
+    trained_cnn, images / np.float32(128), _INPUT
+  )
+  path = tmp_path / 'spatial_int8.tflite'
+  path.write_bytes(quantise.convert(aware))
+  codes = images.reshape(67, 3, 36, 36, 3)
+  together = Int8SpatialCnn(path).frame_features(codes)
+  one_by_one = Int8SpatialCnn(path)
+  for index in (0, 31, 32, 66):
+    alone = one_by_one.frame_features(codes[index : index + 1])
+    np.testing.assert_array_equal(alone[0], together[index])
+
+
+def test_pearson_loss_known_answers():
+  time_s = np.arange(300, dtype=np.float32) / 30
+  wave = np.sin(2 * np.pi * 1.2 * time_s)[np.newaxis].astype(np.float32)
+  loss = losses.NegativePearson()
+  assert loss(wave, 5 * wave + 3).numpy() == pytest.approx(0, abs=1e-5)
+  assert loss(wave, -wave).numpy() == pytest.approx(2, abs=1e-5)
+  assert loss(wave, 0 * wave).numpy() == pytest.approx(1, abs=1e-5)
+
+
+def test_huber_loss_known_answers():
+  loss = losses.HuberBpm(reduction='none')
+  errors = loss(np.zeros((1, 3), 'f'), np.array([[1.0, 5.0, 15.0]], 'f'))
+  np.testing.assert_allclose(errors, [[0.1, 2.5, 12.5]], rtol=1e-6)
+
+
+def test_windows_without_a_label_do_not_count_in_the_metrics():
+  mae = losses.MeanAbsoluteErrorBpm()
+  rmse = losses.RootMeanSquaredErrorBpm()
+  labels = np.array([[70.0, 0.0, 80.0]], 'f')
+  estimates = np.array([[73.0, 99.0, 76.0]], 'f')
+  weights = np.array([[1.0, 0.0, 1.0]], 'f')
+  for metric in (mae, rmse):
+    metric.update_state(labels, estimates, weights)
+  assert mae.result().numpy() == pytest.approx(3.5)
+  assert rmse.result().numpy() == pytest.approx(12.5**0.5)
+
+
+def test_median_of_a_short_window_head_over_ten_seconds():
+  steps = np.arange(340 - 7, dtype=np.float32)
+  medians = evaluation.median_of_windows(steps, 340)
+  # The first 10 s hold the estimates 0 ... 292, the next 30 ... 322.
+  assert medians.tolist() == [146.0, 176.0]
