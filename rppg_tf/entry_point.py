@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from absl import app
+from absl import app, flags, logging
 
 
 class InputError(ValueError):
@@ -19,6 +19,9 @@ def run(main: Callable[[], int | None]) -> None:
   def guarded(argv: list[str]) -> int | None:
     if len(argv) > 1:
       raise app.UsageError(f'unexpected argument {argv[1]!r}; see --help')
+    if not flags.FLAGS['verbosity'].present:
+      # TFDS tells every file that it opens.
+      logging.set_verbosity(logging.ERROR)
     try:
       return main()
     except (InputError, OSError) as error:

@@ -1,0 +1,398 @@
+"""Video frame -> face box -> three 36x36 RGB patches. OpenCV and numpy only.
+
+Made to be ported: everything that decides which pixels are cut
+(`FaceBoxStabiliser`, `roi_bounds_px`) is causal integer arithmetic that C can
+repeat exactly. The Haar cascade is not ported; on the board a detector of its
+own feeds the same stabiliser.
+
+    frame --(every 0.5 s)--> FaceDetector --> raw box
+    raw box, time --> FaceBoxStabiliser --> box that stands still
+    frame, box --> cut_rois --> uint8 [3, 36, 36, 3] RGB and mid-face mean
+
+A box is (x, y, width, height) in whole pixels of the full frame.
+"""
+
+import math
+import statistics
+from collections import deque
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from rppg_tf import contract
+
+Box = tuple[int, int, int, int]
+
+# Regions as percent of the face box (x from, x to, y from, y to), in the order
+# of contract.ROI_NAMES. `inner` keeps hair and background out; `original` is
+# UltraLightRPPG's, for those who hold data made so.
+ROI_GEOMETRIES_PERCENT = {
+  'inner': ((25, 75, 10, 30), (20, 45, 45, 80), (55, 80, 45, 80)),
+  'original': ((20, 80, 5, 25), (5, 30, 35, 65), (70, 95, 35, 65)),
+}
+DEFAULT_ROI_GEOMETRY = 'inner'
+MID_FACE_PERCENT = (20, 80, 10, 90)
+
+# --- Detection --------------------------------------------------------------
+
+DETECTION_WIDTH_PX = 320  # the frame is reduced to this width, never enlarged
+CASCADE_FILE = 'haarcascade_frontalface_default.xml'
+CASCADE_SCALE_STEP = 1.1
+CASCADE_MIN_NEIGHBOURS = 5
+# Smallest face, as a share of the frame's shorter side.
+MIN_FACE_SHARE = 0.15
+# With a face in view, faces below this share of its width are not looked for:
+# they could not be the largest, and they are most of the cascade's work.
+MIN_TRACKED_SHARE = 0.7
+
+# --- Stabilisation ----------------------------------------------------------
+
+NUM_RECENT_DETECTIONS = 5
+# Time, not a count of frames: 23 and 60 frames/s then behave alike.
+DETECTION_INTERVAL_US = 500_000
+# While recent detections are few or disagree with the box.
+UNSETTLED_INTERVAL_US = 100_000
+# The box moves when the median has moved by more than width / 10 ...
+MOVE_DIVISOR = 10
+# ... or has grown or shrunk by more than width / 8.
+RESIZE_DIVISOR = 8
+MAX_FACE_HOLD_US = round(contract.MAX_FACE_HOLD_S * 1e6)
+
+
+class FaceRois(NamedTuple):
+  """What is cut from one frame.
+
+  Attributes:
+    rois: uint8 (3, 36, 36, 3), RGB, order of contract.ROI_NAMES; zero without
+      a face.
+    mid_face_rgb: float32 (3,), mean R, G, B in [0, 255]; zero without a face.
+    face_found: whether a face was seen within the last second.
+    box: where it was cut, or None.
+  """
+
+  rois: np.ndarray
+  mid_face_rgb: np.ndarray
+  face_found: bool
+  box: Box | None
+
+
+class FaceDetector:
+  """Finds the largest frontal face with OpenCV's Haar cascade.
+
+  Loads the cascade once. Not safe for use from two threads at a time.
+  """
+
+  def __init__(self):
+    self._cascade = cv2.CascadeClassifier(cv2.data.haarcascades + CASCADE_FILE)
+    if self._cascade.empty():
+      raise ValueError(
+        f'{cv2.data.haarcascades}{CASCADE_FILE}: expected a Haar cascade, got '
+        'none: install opencv-python as pinned in requirements.txt'
+      )
+
+  def find(self, frame: np.ndarray, tracked_width_px: int = 0) -> Box | None:
+    """Looks for the largest face.
+
+    Args:
+      frame: uint8 (height, width, 3), BGR or RGB (grey values differ a little).
+      tracked_width_px: width of the face in view; faces below 0.7 of it are
+        looked for only when there is none above. 0: no face in view.
+
+    Returns:
+      The largest face's box in pixels of `frame`, or None.
+    """
+    height_px, width_px = frame.shape[:2]
+    small_width_px = min(width_px, DETECTION_WIDTH_PX)
+    small_height_px = max(1, round(height_px * small_width_px / width_px))
+    if small_width_px < width_px:
+      frame = cv2.resize(
+        frame,
+        (small_width_px, small_height_px),
+        interpolation=cv2.INTER_AREA,
+      )
+    grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+    scale = width_px / small_width_px
+    min_px = int(MIN_FACE_SHARE * min(grey.shape))
+    tracked_px = int(MIN_TRACKED_SHARE * tracked_width_px / scale)
+    box = self._largest(grey, max(min_px, tracked_px))
+    if box is None and tracked_px > min_px:
+      box = self._largest(grey, min_px)
+    return box and tuple(round(side * scale) for side in box)
+
+  def _largest(self, grey: np.ndarray, min_px: int) -> Box | None:
+    boxes = self._cascade.detectMultiScale(
+      grey, CASCADE_SCALE_STEP, CASCADE_MIN_NEIGHBOURS, minSize=(min_px, min_px)
+    )
+    if not len(boxes):
+      return None
+    # Of equals the upper left one: the order of OpenCV's list is not defined.
+    return min(map(tuple, boxes.tolist()), key=lambda b: (-b[2] * b[3], b[:2]))
+
+
+class FaceBoxStabiliser:
+  """Makes a box that stands still out of detections that jitter.
+
+  The box is the median of the last five detections, taken over only when it
+  has moved by more than a tenth or changed size by more than an eighth of the
+  width; else the box does not move by a pixel. One false detection therefore
+  changes nothing, and a real move is followed at the third detection: 0.3 s,
+  since detections come faster as soon as one disagrees with the box.
+
+  Integers only, so that C can repeat it exactly. For each frame:
+
+      if stabiliser.is_detection_due(time_us):
+        stabiliser.update(detector.find(frame), time_us)
+      box = stabiliser.box_at(time_us)
+  """
+
+  def __init__(self):
+    self._recent: deque[Box] = deque(maxlen=NUM_RECENT_DETECTIONS)
+    self._box: Box | None = None
+    self._settled = False
+    self._missed = True  # the last detection found nothing, or none was made
+    self._last_try_us = 0
+    self._last_seen_us = 0
+
+  def is_detection_due(self, time_us: int) -> bool:
+    """Whether to run the detector on the frame of this time.
+
+    Args:
+      time_us: time of the frame, in microseconds, not decreasing.
+
+    Returns:
+      True at the first frame, at every frame while the face is lost, and
+      after 0.5 s (0.1 s while unsettled) otherwise.
+    """
+    interval_us = (
+      DETECTION_INTERVAL_US if self._settled else UNSETTLED_INTERVAL_US
+    )
+    return self._missed or time_us - self._last_try_us >= interval_us
+
+  def update(self, detection: Box | None, time_us: int) -> None:
+    """Takes the detector's answer on the frame of this time.
+
+    Args:
+      detection: box of positive width and height, or None.
+      time_us: time of the frame, in microseconds, not decreasing.
+    """
+    self._last_try_us = time_us
+    self._missed = detection is None
+    if detection is None:
+      return
+    if time_us - self._last_seen_us > MAX_FACE_HOLD_US:
+      self._recent.clear()  # too old to be of use
+    self._last_seen_us = time_us
+    self._recent.append(detection)
+    # The lower median: of an even number no two values are averaged.
+    median = tuple(map(statistics.median_low, zip(*self._recent, strict=True)))
+    if self._box is None or _has_moved(self._box, median):
+      self._box = median
+    self._settled = len(
+      self._recent
+    ) == NUM_RECENT_DETECTIONS and not _has_moved(self._box, detection)
+
+  def box_at(self, time_us: int) -> Box | None:
+    """The box to cut with: the last one is held for 1 s, then None."""
+    if time_us - self._last_seen_us > MAX_FACE_HOLD_US:
+      return None
+    return self._box
+
+
+class FaceRoiExtractor:
+  """Frames in order of time -> ROI patches.
+
+  Args:
+    geometry: a key of ROI_GEOMETRIES_PERCENT.
+    detector: anything with FaceDetector's `find`; a FaceDetector of its own
+      by default. Extractors in different threads must not share one.
+  """
+
+  def __init__(
+    self,
+    geometry: str = DEFAULT_ROI_GEOMETRY,
+    detector: FaceDetector | None = None,
+  ):
+    _roi_percent(geometry)
+    self._geometry = geometry
+    self._detector = detector or FaceDetector()
+    self._stabiliser = FaceBoxStabiliser()
+    self._last_time_us: int | None = None
+
+  def process(self, frame_bgr: np.ndarray, time_s: float) -> FaceRois:
+    """Cuts the ROIs of the next frame.
+
+    Args:
+      frame_bgr: uint8 (height, width, 3), BGR as OpenCV reads it.
+      time_s: its measured time in seconds, any origin, not decreasing.
+
+    Returns:
+      The patches, or zeros if no face was seen for more than 1 s.
+
+    Raises:
+      ValueError: not such a frame, or the time is not finite or decreases.
+    """
+    _check_frame(frame_bgr)
+    time_us = self._checked_time_us(time_s)
+    if self._stabiliser.is_detection_due(time_us):
+      tracked = self._stabiliser.box_at(time_us)
+      detection = self._detector.find(frame_bgr, tracked[2] if tracked else 0)
+      self._stabiliser.update(detection, time_us)
+    box = self._stabiliser.box_at(time_us)
+    if box is None:
+      rois = np.zeros((contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE), np.uint8)
+      mid_face_rgb = np.zeros(contract.NUM_CHANNELS, np.float32)
+      return FaceRois(rois, mid_face_rgb, False, None)
+    return FaceRois(*cut_rois(frame_bgr, box, self._geometry), True, box)
+
+  def _checked_time_us(self, time_s: float) -> int:
+    if not math.isfinite(time_s):
+      raise ValueError(
+        f'time_s must be finite, got {time_s}: pass the measured frame time'
+      )
+    time_us = round(time_s * 1e6)
+    if self._last_time_us is not None and time_us < self._last_time_us:
+      raise ValueError(
+        f'time_s must not decrease, got {time_s:.6f} after '
+        f'{self._last_time_us / 1e6:.6f}: pass frames in order of time, and '
+        'use a FaceRoiExtractor for each video'
+      )
+    self._last_time_us = time_us
+    return time_us
+
+
+def roi_bounds_px(
+  box: Box,
+  percent: tuple[int, int, int, int],
+  width_px: int,
+  height_px: int,
+) -> tuple[int, int, int, int]:
+  """Pixel bounds of a region of a face box, clipped to the image.
+
+  A bound lies at `x + (width * percent + 50) // 100`: rounded to the nearest
+  pixel, half up, in integers. Parts outside of the image are cut off.
+
+  Args:
+    box: face box; may reach out of the image.
+    percent: x from, x to, y from, y to, in percent of the box.
+    width_px: width of the image.
+    height_px: height of the image.
+
+  Returns:
+    x0, x1, y0, y1: the region is image[y0:y1, x0:x1]. Empty (x1 <= x0 or
+    y1 <= y0) where nothing of it is in the image.
+  """
+  x, y, width, height = box
+  x_from, x_to, y_from, y_to = percent
+  return (
+    max(0, x + (width * x_from + 50) // 100),
+    min(width_px, x + (width * x_to + 50) // 100),
+    max(0, y + (height * y_from + 50) // 100),
+    min(height_px, y + (height * y_to + 50) // 100),
+  )
+
+
+def cut_rois(
+  frame_bgr: np.ndarray, box: Box, geometry: str = DEFAULT_ROI_GEOMETRY
+) -> tuple[np.ndarray, np.ndarray]:
+  """Cuts the three ROIs and the mid-face mean out of one frame.
+
+  Each pixel of a 36x36 patch is the mean of the region over its area, with
+  fractions of source pixels weighted (`resize_by_area`).
+
+  Args:
+    frame_bgr: uint8 (height, width, 3).
+    box: face box.
+    geometry: a key of ROI_GEOMETRIES_PERCENT.
+
+  Returns:
+    uint8 (3, 36, 36, 3) RGB patches and float32 (3,) mean R, G, B of the mid
+    face in [0, 255] (exact integer sum / number of pixels). A region of which
+    nothing is in the image is zero.
+
+  Raises:
+    ValueError: not such a frame, or an unknown geometry.
+  """
+  _check_frame(frame_bgr)
+  regions = _roi_percent(geometry)
+  rois = np.zeros((contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE), np.uint8)
+  for roi, percent in zip(rois, regions, strict=True):
+    patch = _crop(frame_bgr, box, percent)
+    if patch.size:
+      # The colour order is turned after resizing: 1,296 pixels at most.
+      cv2.cvtColor(resize_by_area(patch), cv2.COLOR_BGR2RGB, dst=roi)
+  mid_face = _crop(frame_bgr, box, MID_FACE_PERCENT)
+  mean_bgr = cv2.mean(mid_face) if mid_face.size else (0.0, 0.0, 0.0)
+  return rois, np.array(mean_bgr[2::-1], np.float32)
+
+
+def resize_by_area(patch: np.ndarray) -> np.ndarray:
+  """Brings a region to 36x36 by cv2.INTER_AREA, at any size of the region.
+
+  Target pixel d of a side of n source pixels is their mean over
+  [d * n / 36, (d + 1) * n / 36), rounded to nearest: in integers, source
+  pixel i has the overlap of [36 * i, 36 * i + 36) and [d * n, d * n + n) as
+  weight, and n is the sum of the weights.
+
+  OpenCV does this only where both sides have at least 36 pixels; with one
+  side shorter it takes two pixels in *both* directions, which throws light
+  away and depends on the last bit of a double. So a short side is repeated a
+  whole number of times first, which does not change any mean.
+
+  Args:
+    patch: uint8 (height, width, 3), neither side 0.
+
+  Returns:
+    uint8 (36, 36, 3).
+  """
+  size_px = contract.ROI_SIZE_PX
+  height_px, width_px = patch.shape[:2]
+  if height_px < size_px or width_px < size_px:
+    enlarged = (
+      width_px * math.ceil(size_px / width_px),
+      height_px * math.ceil(size_px / height_px),
+    )
+    patch = cv2.resize(patch, enlarged, interpolation=cv2.INTER_NEAREST)
+  return cv2.resize(patch, (size_px, size_px), interpolation=cv2.INTER_AREA)
+
+
+def _crop(
+  frame: np.ndarray, box: Box, percent: tuple[int, int, int, int]
+) -> np.ndarray:
+  """View of a region of the face box in the frame; may be empty."""
+  height_px, width_px = frame.shape[:2]
+  x0, x1, y0, y1 = roi_bounds_px(box, percent, width_px, height_px)
+  return frame[y0 : max(y0, y1), x0 : max(x0, x1)]
+
+
+def _has_moved(box: Box, other: Box) -> bool:
+  """Whether `other` is more than jitter away from `box`."""
+  for start in (0, 1):  # x and width, y and height
+    side = box[2 + start]
+    other_side = other[2 + start]
+    # Twice the shift of the centre, so that it is an integer.
+    double_shift = abs(
+      (2 * other[start] + other_side) - (2 * box[start] + side)
+    )
+    if double_shift * MOVE_DIVISOR > 2 * side:
+      return True
+    if abs(other_side - side) * RESIZE_DIVISOR > side:
+      return True
+  return False
+
+
+def _roi_percent(geometry: str) -> tuple[tuple[int, int, int, int], ...]:
+  if geometry not in ROI_GEOMETRIES_PERCENT:
+    raise ValueError(
+      f'roi_geometry must be one of {sorted(ROI_GEOMETRIES_PERCENT)}, got '
+      f'{geometry!r}'
+    )
+  return ROI_GEOMETRIES_PERCENT[geometry]
+
+
+def _check_frame(frame: np.ndarray) -> None:
+  if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+    raise ValueError(
+      'frame must be uint8 (height, width, 3), got '
+      f'{frame.dtype} {frame.shape}: decode it to 8-bit BGR'
+    )

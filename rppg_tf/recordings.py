@@ -1,0 +1,456 @@
+"""Reading videos, and recordings in the layout of UBFC's DATASET_2.
+
+    <any folders>/subjectN/vid.avi           one face, any codec OpenCV reads
+                           ground_truth.txt  3 lines, one value per frame:
+                                             PPG, heart rate, seconds
+
+Line 2 of ground_truth.txt is never used: it lags, and is corrupt in some
+subjects. A problem with a file is a RecordingError of one line that names the
+file, what is wrong and what to do. No TensorFlow here.
+"""
+
+import concurrent.futures
+import contextlib
+import itertools
+import os
+import re
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from absl import logging
+
+from rppg_tf import face_rois, heart_rate_labels
+from rppg_tf.entry_point import InputError
+
+VIDEO_NAME = 'vid.avi'
+GROUND_TRUTH_NAME = 'ground_truth.txt'
+SUBJECT_PREFIX = 'subject'
+NUM_GROUND_TRUTH_LINES = 3
+
+# Frames and time stamps may differ by this share of the larger; the longer
+# is then trimmed.
+MAX_LENGTH_MISMATCH = 0.01
+# A mean frame rate outside of this says that the stamps are not in seconds.
+MIN_FRAME_RATE_HZ = 5.0
+MAX_FRAME_RATE_HZ = 500.0
+
+
+class RecordingError(InputError):
+  """A file of a recording cannot be used; one line says what to do."""
+
+
+class GroundTruth(NamedTuple):
+  """What is used of a ground_truth.txt.
+
+  Attributes:
+    ppg: float32 (num_samples,), arbitrary unit, one sample per video frame.
+    timestamp_s: float64 (num_samples,), non-decreasing seconds.
+  """
+
+  ppg: np.ndarray
+  timestamp_s: np.ndarray
+
+
+class VideoReader:
+  """Frames of a video file or a camera, one at a time.
+
+  Args:
+    source: path of a video, or number of a camera.
+    num_threads: decoder threads; 0 leaves the choice to FFmpeg.
+
+  Attributes:
+    header_frames: number of frames that the file's header claims; 0 if it
+      says nothing, and for a camera. Not to be trusted: count what you read.
+
+  Raises:
+    RecordingError: missing or unreadable.
+  """
+
+  def __init__(self, source: str | os.PathLike | int, num_threads: int = 0):
+    self._is_camera = isinstance(source, int)
+    self._name = f'camera {source}' if self._is_camera else os.fspath(source)
+    if self._is_camera:
+      self._capture = cv2.VideoCapture(source)
+    else:
+      if not os.path.isfile(source):
+        raise RecordingError(f'{self._name}: no such video; check the path')
+      self._capture = cv2.VideoCapture(
+        self._name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, num_threads]
+      )
+    if not self._capture.isOpened():
+      raise RecordingError(
+        f'{self._name}: not a video that OpenCV can open; copy it again, or '
+        'convert it with ffmpeg'
+      )
+    self.header_frames = max(
+      0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    )
+
+  def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
+    """Yields (frame, time): uint8 (height, width, 3) BGR, and seconds.
+
+    Time is the file's presentation time, or a monotonic clock's for a camera.
+    Iterate once; the video is closed at the end.
+    """
+    try:
+      while True:
+        ok, frame_bgr = self._capture.read()
+        if not ok:
+          return
+        yield frame_bgr, self._time_s()
+    finally:
+      self._capture.release()
+
+  def _time_s(self) -> float:
+    if self._is_camera:
+      return time.monotonic()
+    return self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
+
+
+def read_video_frames(
+  source: str | os.PathLike | int,
+) -> Iterator[tuple[np.ndarray, float]]:
+  """Frames and times of any video, as VideoReader yields them.
+
+  Raises:
+    RecordingError: missing, unreadable, or without a single frame.
+  """
+  empty = True
+  for frame_bgr, time_s in VideoReader(source):
+    empty = False
+    yield frame_bgr, time_s
+  if empty:
+    raise RecordingError(
+      f'{source}: no frame could be decoded; copy or record it again'
+    )
+
+
+def find_recordings(root: str | os.PathLike) -> list[tuple[str, Path]]:
+  """Finds every `subject*` folder with a recording at any depth.
+
+  Args:
+    root: folder to search; symbolic links are followed.
+
+  Returns:
+    (subject, folder), ordered by the number in the name.
+
+  Raises:
+    RecordingError: no recording, a recording that misses one of its two
+      files, or one subject found twice.
+  """
+  if not os.path.isdir(root):
+    raise RecordingError(
+      f"{root}: no such folder; give the folder that holds UBFC's DATASET_2"
+    )
+  folders: dict[str, Path] = {}
+  for folder, file_names in _walk(root):
+    subject = folder.name
+    present = {VIDEO_NAME, GROUND_TRUTH_NAME} & set(file_names)
+    if not subject.startswith(SUBJECT_PREFIX) or not present:
+      continue
+    for name in (VIDEO_NAME, GROUND_TRUTH_NAME):
+      if name not in present:
+        raise RecordingError(
+          f'{folder / name}: missing; copy it, or remove the folder {folder}'
+        )
+    if subject in folders:
+      raise RecordingError(
+        f'{folder}: {subject} is also in {folders[subject]}; a subject may be '
+        'there once: remove or rename one'
+      )
+    folders[subject] = folder
+  if not folders:
+    raise RecordingError(
+      f'{root}: no {SUBJECT_PREFIX}*/{VIDEO_NAME} at any depth; give the '
+      "folder that holds UBFC's DATASET_2"
+    )
+  return sorted(folders.items(), key=lambda item: natural_key(item[0]))
+
+
+def parse_ground_truth(path: str | os.PathLike) -> GroundTruth:
+  """Reads a UBFC ground_truth.txt.
+
+  Args:
+    path: text file of three lines of numbers, separated by white space.
+
+  Returns:
+    PPG and time stamps of equal length.
+
+  Raises:
+    RecordingError: missing or unreadable, not three lines, anything but
+      numbers, PPG and stamps of different length, non-finite values, times
+      that decrease or are not in seconds.
+  """
+  try:
+    text = Path(path).read_text(encoding='utf-8')
+  except (OSError, UnicodeDecodeError) as error:
+    reason = getattr(error, 'strerror', None) or 'not a text file'
+    raise RecordingError(
+      f'{path}: cannot be read ({reason}); copy it again'
+    ) from error
+  lines = [line.split() for line in text.splitlines() if line.strip()]
+  if len(lines) != NUM_GROUND_TRUTH_LINES:
+    raise RecordingError(
+      f'{path}: expected 3 lines (PPG, heart rate, seconds), got '
+      f'{len(lines)}; copy it again'
+    )
+  ppg, _, timestamp_s = (
+    _parse_line(path, number, words) for number, words in enumerate(lines, 1)
+  )
+  if len(ppg) != len(timestamp_s):
+    raise RecordingError(
+      f'{path}: {len(ppg)} PPG samples (line 1) but {len(timestamp_s)} time '
+      'stamps (line 3); they must be equally many: copy it again'
+    )
+  _check_ground_truth(path, ppg, timestamp_s)
+  return GroundTruth(ppg.astype(np.float32), timestamp_s)
+
+
+def check_recording(folder: str | os.PathLike) -> None:
+  """Checks what can be checked without decoding the video.
+
+  Args:
+    folder: holds vid.avi and ground_truth.txt.
+
+  Raises:
+    RecordingError: a file is missing or unreadable, or the text is malformed.
+  """
+  parse_ground_truth(Path(folder) / GROUND_TRUTH_NAME)
+  VideoReader(Path(folder) / VIDEO_NAME)
+
+
+def read_recording(
+  folder: str | os.PathLike,
+  roi_geometry: str = face_rois.DEFAULT_ROI_GEOMETRY,
+  num_threads: int = 0,
+) -> dict[str, np.ndarray | str]:
+  """Reads one recording: ROI patches, PPG and labels of every frame.
+
+  Video frames are decoded one at a time; only patches are kept.
+
+  Args:
+    folder: holds vid.avi and ground_truth.txt; its name is the subject.
+    roi_geometry: a key of face_rois.ROI_GEOMETRIES_PERCENT.
+    num_threads: decoder threads; 0 leaves the choice to FFmpeg.
+
+  Returns:
+    frames: uint8 (N, 3, 36, 36, 3), RGB, zero where no face was found.
+    mid_face_rgb: float32 (N, 3), mean of the mid face in [0, 255].
+    timestamp_s: float64 (N,), measured seconds, non-decreasing.
+    ppg: float32 (N,).
+    heart_rate_bpm: float32 (N,), 40-160, NaN where no beat is seen.
+    face_found: bool (N,).
+    subject: str.
+
+  Raises:
+    RecordingError: a file is missing, truncated, unreadable or does not fit
+      the other; no face or no heart beat in the whole recording.
+  """
+  folder = Path(folder)
+  ground_truth = parse_ground_truth(folder / GROUND_TRUTH_NAME)
+  rois = _read_rois(
+    folder / VIDEO_NAME, ground_truth.timestamp_s, roi_geometry, num_threads
+  )
+  num_frames = len(rois['frames'])
+  timestamp_s = ground_truth.timestamp_s[:num_frames]
+  return rois | {
+    'timestamp_s': timestamp_s,
+    'ppg': ground_truth.ppg[:num_frames],
+    'heart_rate_bpm': _labels(folder, ground_truth, timestamp_s),
+    'subject': folder.name,
+  }
+
+
+def read_recordings(
+  folders: Iterable[str | os.PathLike],
+  roi_geometry: str = face_rois.DEFAULT_ROI_GEOMETRY,
+) -> Iterator[dict[str, np.ndarray | str]]:
+  """Reads recordings by all cores, in order, in bounded memory.
+
+  By threads: OpenCV lets go of Python's lock while it decodes, and processes
+  would each have to import their caller's TensorFlow first.
+
+  Args:
+    folders: of the recordings.
+    roi_geometry: a key of face_rois.ROI_GEOMETRIES_PERCENT.
+
+  Yields:
+    What `read_recording` returns. At most two recordings more than there are
+    cores are held at a time (23 MB each for 66 s at 30 frames/s).
+
+  Raises:
+    RecordingError: of the first folder that cannot be used.
+  """
+  num_workers = os.cpu_count() or 1
+  waiting = iter(folders)
+  reading = deque()
+  with (
+    _one_opencv_thread(),
+    concurrent.futures.ThreadPoolExecutor(num_workers) as pool,
+  ):
+    try:
+      while True:
+        for folder in itertools.islice(waiting, num_workers + 1 - len(reading)):
+          reading.append(pool.submit(read_recording, folder, roi_geometry, 1))
+        if not reading:
+          return
+        yield reading.popleft().result()
+    finally:
+      pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+  """Keeps OpenCV from starting threads of its own inside of ours."""
+  num_threads = cv2.getNumThreads()
+  cv2.setNumThreads(1)
+  try:
+    yield
+  finally:
+    cv2.setNumThreads(num_threads)
+
+
+def _read_rois(
+  path: Path, timestamp_s: np.ndarray, roi_geometry: str, num_threads: int
+) -> dict[str, np.ndarray]:
+  """Patches of each frame that has a time stamp."""
+  video = VideoReader(path, num_threads)
+  extractor = face_rois.FaceRoiExtractor(roi_geometry)
+  cut = []
+  num_decoded = 0
+  for frame_bgr, _ in video:
+    if num_decoded < len(timestamp_s):
+      cut.append(extractor.process(frame_bgr, timestamp_s[num_decoded]))
+    num_decoded += 1
+    # Lots more frames than stamps: no need to decode them all to say so.
+    if num_decoded > 2 * len(timestamp_s):
+      break
+  _check_num_frames(path, num_decoded, video.header_frames, len(timestamp_s))
+  if not any(roi.face_found for roi in cut):
+    raise RecordingError(
+      f'{path}: no face in any of {num_decoded} frames; check that a face is '
+      'seen upright from the front, or remove the recording'
+    )
+  return {
+    'frames': np.stack([roi.rois for roi in cut]),
+    'mid_face_rgb': np.stack([roi.mid_face_rgb for roi in cut]),
+    'face_found': np.array([roi.face_found for roi in cut]),
+  }
+
+
+def _check_num_frames(
+  path: Path, num_decoded: int, num_in_header: int, num_stamps: int
+) -> None:
+  if not num_decoded:
+    raise RecordingError(
+      f'{path}: no frame could be decoded; copy or record it again'
+    )
+  if num_in_header - num_decoded > MAX_LENGTH_MISMATCH * num_in_header:
+    raise RecordingError(
+      f'{path}: truncated or damaged: its header says {num_in_header} frames, '
+      f'only {num_decoded} can be decoded; copy it again'
+    )
+  difference = abs(num_decoded - num_stamps)
+  if difference > MAX_LENGTH_MISMATCH * max(num_decoded, num_stamps):
+    raise RecordingError(
+      f'{path}: {num_decoded} frames but {num_stamps} time stamps in '
+      f'{GROUND_TRUTH_NAME}; they may differ by 1 %: check that both files '
+      'belong together'
+    )
+  if difference:
+    logging.warning(
+      '%s: %d frames, %d time stamps; trimmed to the shorter.',
+      path,
+      num_decoded,
+      num_stamps,
+    )
+
+
+def _labels(
+  folder: Path, ground_truth: GroundTruth, frame_timestamp_s: np.ndarray
+) -> np.ndarray:
+  path = folder / GROUND_TRUTH_NAME
+  try:
+    rate_bpm = heart_rate_labels.heart_rate_per_frame(
+      ground_truth.ppg, ground_truth.timestamp_s, frame_timestamp_s
+    )
+  except ValueError as error:
+    raise RecordingError(f'{path}: {error}') from error
+  if not np.any(np.isfinite(rate_bpm)):
+    raise RecordingError(
+      f'{path}: no heart beat in the PPG (line 1); check the sensor, or '
+      'remove the recording'
+    )
+  return rate_bpm
+
+
+def _parse_line(
+  path: str | os.PathLike, number: int, words: list[str]
+) -> np.ndarray:
+  try:
+    return np.array([float(word) for word in words])
+  except ValueError as error:
+    bad = next(word for word in words if not _is_number(word))
+    raise RecordingError(
+      f'{path}: line {number} must hold numbers only, got {bad[:20]!r}; copy '
+      'it again'
+    ) from error
+
+
+def _is_number(word: str) -> bool:
+  try:
+    float(word)
+  except ValueError:
+    return False
+  return True
+
+
+def _check_ground_truth(
+  path: str | os.PathLike, ppg: np.ndarray, timestamp_s: np.ndarray
+) -> None:
+  for number, values in ((1, ppg), (3, timestamp_s)):
+    if not np.all(np.isfinite(values)):
+      where = int(np.argmin(np.isfinite(values)))
+      raise RecordingError(
+        f'{path}: line {number} must be finite, got {values[where]} at value '
+        f'{where + 1}; copy it again'
+      )
+  step_s = np.diff(timestamp_s)
+  if np.any(step_s < 0):
+    where = int(np.argmax(step_s < 0))
+    raise RecordingError(
+      f'{path}: times (line 3) must not decrease, got {timestamp_s[where]:g} '
+      f's then {timestamp_s[where + 1]:g} s; copy it again'
+    )
+  rate_hz = len(step_s) / max(float(step_s.sum()), 1e-9)
+  if not MIN_FRAME_RATE_HZ <= rate_hz <= MAX_FRAME_RATE_HZ:
+    raise RecordingError(
+      f'{path}: times (line 3) must be seconds, got {rate_hz:g} stamps per '
+      'second; convert them'
+    )
+
+
+def _walk(root: str | os.PathLike) -> Iterator[tuple[Path, list[str]]]:
+  """os.walk through links too, each real folder once, in order of names."""
+  seen = set()
+  for folder, folder_names, file_names in os.walk(root, followlinks=True):
+    real = os.path.realpath(folder)
+    if real in seen:
+      folder_names.clear()
+      continue
+    seen.add(real)
+    folder_names.sort()
+    yield Path(folder), file_names
+
+
+def natural_key(name: str) -> tuple:
+  """Sorts subject9 before subject10."""
+  return tuple(
+    (0, int(part), '') if part.isdigit() else (1, 0, part)
+    for part in re.split(r'(\d+)', name)
+  )

@@ -1,0 +1,326 @@
+import itertools
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from skimage import data
+
+from rppg_tf import face_rois
+
+_REAL_VIDEO = Path(__file__).parents[2] / 'shared' / 'real_video'
+_BOX = (300, 100, 200, 200)
+
+
+def _settled(box=_BOX, interval_us=100_000):
+  """A stabiliser after a second of the same detection; and its time."""
+  stabiliser = face_rois.FaceBoxStabiliser()
+  time_us = 0
+  for _ in range(10):
+    stabiliser.update(box, time_us)
+    time_us += interval_us
+  return stabiliser, time_us
+
+
+def _moved(box, dx=0, dy=0, dsize=0):
+  x, y, width, height = box
+  return (x + dx, y + dy, width + dsize, height + dsize)
+
+
+def _overlap_weights(num_source, num_target=36):
+  """Integer weights (target, source) of the documented area mean."""
+  source = np.arange(num_source)
+  target = np.arange(num_target)[:, None]
+  return np.maximum(
+    0,
+    np.minimum(num_target * (source + 1), num_source * (target + 1))
+    - np.maximum(num_target * source, num_source * target),
+  )
+
+
+def test_does_not_import_tensorflow():
+  code = (
+    'import sys, rppg_tf.face_rois, rppg_tf.recordings; '
+    "sys.exit('tensorflow' in sys.modules)"
+  )
+  assert subprocess.run([sys.executable, '-c', code]).returncode == 0
+
+
+def test_first_detection_is_used_at_once():
+  stabiliser = face_rois.FaceBoxStabiliser()
+  assert stabiliser.is_detection_due(0)
+  assert stabiliser.box_at(0) is None
+  stabiliser.update(_BOX, 0)
+  assert stabiliser.box_at(0) == _BOX
+
+
+def test_jitter_in_still_box_out():
+  random = np.random.default_rng(0)
+  stabiliser = face_rois.FaceBoxStabiliser()
+  boxes = set()
+  for step in range(500):
+    dx, dy, dsize = random.integers(-8, 9, 3).tolist()  # 4 % of the width
+    stabiliser.update(_moved(_BOX, dx, dy, dsize), step * 100_000)
+    boxes.add(stabiliser.box_at(step * 100_000))
+  assert len(boxes) == 1
+
+
+@pytest.mark.parametrize(
+  ('change', 'moves'),
+  [
+    ({'dx': 20}, False),  # exactly a tenth of the width
+    ({'dx': 21}, True),
+    ({'dx': -20}, False),
+    ({'dx': -21}, True),
+    ({'dy': 20}, False),
+    ({'dy': 21}, True),
+    # Size alone, the centre held: exactly an eighth, then more.
+    ({'dx': -12, 'dy': -12, 'dsize': 25}, False),
+    ({'dx': -13, 'dy': -13, 'dsize': 26}, True),
+    ({'dx': 13, 'dy': 13, 'dsize': -26}, True),
+  ],
+)
+def test_hysteresis(change, moves):
+  stabiliser, time_us = _settled()
+  other = _moved(_BOX, **change)
+  for step in range(10):
+    stabiliser.update(other, time_us + step * 100_000)
+  expected = other if moves else _BOX
+  assert stabiliser.box_at(time_us + 900_000) == expected
+
+
+def test_step_is_followed_at_the_third_detection():
+  stabiliser, time_us = _settled()
+  other = _moved(_BOX, dx=60)
+  boxes = []
+  for step in range(4):
+    stabiliser.update(other, time_us + step * 100_000)
+    boxes.append(stabiliser.box_at(time_us + step * 100_000))
+  assert boxes == [_BOX, _BOX, other, other]
+
+
+def test_one_false_detection_changes_nothing():
+  stabiliser, time_us = _settled()
+  stabiliser.update((0, 0, 400, 400), time_us)
+  stabiliser.update(_BOX, time_us + 100_000)
+  assert stabiliser.box_at(time_us + 100_000) == _BOX
+
+
+def test_detections_come_faster_while_unsettled():
+  stabiliser, time_us = _settled()
+  last_us = time_us - 100_000
+  assert not stabiliser.is_detection_due(last_us + 499_999)
+  assert stabiliser.is_detection_due(last_us + 500_000)
+  stabiliser.update(_moved(_BOX, dx=60), time_us)
+  assert not stabiliser.is_detection_due(time_us + 99_999)
+  assert stabiliser.is_detection_due(time_us + 100_000)
+
+
+def test_lost_face_is_held_for_one_second_and_looked_for_at_once():
+  stabiliser, time_us = _settled()
+  last_us = time_us - 100_000
+  stabiliser.update(None, time_us)
+  assert stabiliser.is_detection_due(time_us + 1)
+  assert stabiliser.box_at(last_us + 1_000_000) == _BOX
+  assert stabiliser.box_at(last_us + 1_000_001) is None
+  # Back after long, hardly moved: the box is the same to the pixel.
+  stabiliser.update(_moved(_BOX, dx=5), time_us + 5_000_000)
+  assert stabiliser.box_at(time_us + 5_000_000) == _BOX
+  # Back elsewhere: no old detection votes.
+  other = _moved(_BOX, dx=100)
+  stabiliser.update(other, time_us + 9_000_000)
+  assert stabiliser.box_at(time_us + 9_000_000) == other
+
+
+class _ScriptedDetector:
+  """Gives one box until a frame is black; counts its calls."""
+
+  def __init__(self):
+    self.num_calls = 0
+
+  def find(self, frame, tracked_width_px=0):
+    self.num_calls += 1
+    return (40, 20, 100, 100) if frame.any() else None
+
+
+@pytest.mark.parametrize('rate_hz', [23, 30, 60])
+def test_extractor_schedule_and_loss(rate_hz):
+  detector = _ScriptedDetector()
+  extractor = face_rois.FaceRoiExtractor(detector=detector)
+  seen = np.full((160, 200, 3), 90, np.uint8)
+  num_seen = 10 * rate_hz
+  for frame in range(num_seen):
+    assert extractor.process(seen, frame / rate_hz).face_found
+  # Every 0.5 s whatever the rate, and five in the first half second.
+  assert 20 <= detector.num_calls <= 27
+  black = np.zeros_like(seen)
+  found = []
+  for frame in range(num_seen, num_seen + 2 * rate_hz):
+    result = extractor.process(black, frame / rate_hz)
+    found.append(result.face_found)
+    if not result.face_found:
+      assert result.box is None
+      assert not result.rois.any()
+      assert not result.mid_face_rgb.any()
+  assert found == sorted(found, reverse=True)
+  assert 0.4 * rate_hz <= sum(found) <= rate_hz
+
+
+def test_extractor_accepts_repeated_times_and_rejects_decreasing():
+  extractor = face_rois.FaceRoiExtractor(detector=_ScriptedDetector())
+  frame = np.full((160, 200, 3), 90, np.uint8)
+  extractor.process(frame, 1.0)
+  extractor.process(frame, 1.0)
+  with pytest.raises(ValueError, match='must not decrease'):
+    extractor.process(frame, 0.9)
+  with pytest.raises(ValueError, match='finite'):
+    extractor.process(frame, math.nan)
+
+
+def test_bad_arguments():
+  with pytest.raises(ValueError, match='roi_geometry must be one of'):
+    face_rois.FaceRoiExtractor('outer')
+  with pytest.raises(ValueError, match='frame must be uint8'):
+    face_rois.cut_rois(np.zeros((10, 10), np.uint8), (0, 0, 5, 5))
+  with pytest.raises(ValueError, match='frame must be uint8'):
+    face_rois.cut_rois(np.zeros((10, 10, 3), np.float32), (0, 0, 5, 5))
+
+
+@pytest.mark.parametrize(
+  ('geometry', 'expected'),
+  [
+    # x0, x1, y0, y1 of the 200 pixel box at (300, 100).
+    (
+      'inner',
+      [(350, 450, 120, 160), (340, 390, 190, 260), (410, 460, 190, 260)],
+    ),
+    (
+      'original',
+      [(340, 460, 110, 150), (310, 360, 170, 230), (440, 490, 170, 230)],
+    ),
+  ],
+)
+def test_roi_bounds(geometry, expected):
+  bounds = [
+    face_rois.roi_bounds_px(_BOX, percent, 640, 480)
+    for percent in face_rois.ROI_GEOMETRIES_PERCENT[geometry]
+  ]
+  assert bounds == expected
+
+
+def test_roi_bounds_round_half_up_and_clip():
+  # 10 * .25 = 2.5 -> 3 and 10 * .75 = 7.5 -> 8; 1 and 3 are exact.
+  assert face_rois.roi_bounds_px(
+    (0, 0, 10, 10), (25, 75, 10, 30), 640, 480
+  ) == (3, 8, 1, 3)
+  assert face_rois.roi_bounds_px(
+    (-60, 400, 200, 200), (20, 80, 10, 90), 640, 480
+  ) == (0, 100, 420, 480)
+
+
+def test_rois_are_rgb_and_in_order():
+  frame = np.zeros((480, 640, 3), np.uint8)
+  frame[120:160, 350:450] = (10, 20, 30)  # BGR
+  frame[190:260, 340:390] = (40, 50, 60)
+  frame[190:260, 410:460] = (70, 80, 90)
+  rois, mean = face_rois.cut_rois(frame, _BOX)
+  assert rois.shape == (3, 36, 36, 3)
+  assert rois.dtype == np.uint8
+  for roi, rgb in zip(
+    rois, [(30, 20, 10), (60, 50, 40), (90, 80, 70)], strict=True
+  ):
+    np.testing.assert_array_equal(roi, np.broadcast_to(rgb, (36, 36, 3)))
+  mid_face = frame[120:280, 340:460, ::-1].astype(np.float64)
+  assert mean.dtype == np.float32
+  np.testing.assert_array_equal(mean, mid_face.mean((0, 1)).astype(np.float32))
+
+
+def test_region_outside_of_the_image_is_zero():
+  frame = np.full((480, 640, 3), 200, np.uint8)
+  rois, mean = face_rois.cut_rois(frame, (620, 100, 200, 200))
+  assert not rois.any()
+  assert not mean.any()
+  # Half outside: what is inside fills the patch.
+  rois, _ = face_rois.cut_rois(frame, (540, 100, 200, 200))
+  assert (rois[0] == 200).all()
+  assert not rois[2].any()
+
+
+@pytest.mark.parametrize(
+  ('height_px', 'width_px'),
+  [
+    (36, 36),
+    (72, 108),
+    (40, 100),
+    (85, 61),
+    (22, 55),
+    (55, 22),
+    (7, 9),
+    (1, 1),
+  ],
+)
+def test_resize_is_the_documented_integer_mean(height_px, width_px):
+  random = np.random.default_rng(0)
+  patch = random.integers(0, 256, (height_px, width_px, 3)).astype(np.uint8)
+  total = np.einsum(
+    'ah,bw,hwc->abc',
+    _overlap_weights(height_px),
+    _overlap_weights(width_px),
+    patch.astype(np.int64),
+  )
+  area = height_px * width_px
+  rounded = (2 * total + area) // (2 * area)
+  resized = face_rois.resize_by_area(patch).astype(np.int64)
+  # OpenCV rounds halves to even, and by float32: one level at most, there.
+  assert np.abs(resized - rounded).max() <= 1
+  assert np.mean(resized != rounded) < 0.1
+
+
+def test_resize_equals_opencv_where_that_averages():
+  patch = np.random.default_rng(1).integers(0, 256, (50, 90, 3))
+  patch = patch.astype(np.uint8)
+  np.testing.assert_array_equal(
+    face_rois.resize_by_area(patch),
+    cv2.resize(patch, (36, 36), interpolation=cv2.INTER_AREA),
+  )
+
+
+def test_detector_takes_the_largest_face():
+  astronaut = data.astronaut()[:320, 80:400, ::-1]
+  frame = np.full((480, 700, 3), 127, np.uint8)
+  frame[0:280, 0:280] = cv2.resize(astronaut, (280, 280))
+  frame[60:460, 290:690] = cv2.resize(astronaut, (400, 400))
+  detector = face_rois.FaceDetector()
+  box = detector.find(frame)
+  assert box[0] > 290
+  # Tracking the small one does not hide the larger one.
+  assert detector.find(frame, tracked_width_px=70) == box
+  # A face much smaller than the tracked one is found all the same.
+  frame[60:460, 290:690] = 127
+  assert detector.find(frame, tracked_width_px=300)[0] < 280
+
+
+@pytest.mark.skipif(
+  not _REAL_VIDEO.is_dir(), reason=f'{_REAL_VIDEO} is not there'
+)
+@pytest.mark.parametrize(
+  ('name', 'min_share', 'max_share'),
+  [('talking_face_640x360_24fps.mp4', 0.99, 1.0), ('no_face.mp4', 0.0, 0.0)],
+)
+def test_real_video(name, min_share, max_share):
+  from rppg_tf import recordings
+
+  extractor = face_rois.FaceRoiExtractor()
+  found, boxes = [], []
+  for frame_bgr, time_s in recordings.read_video_frames(_REAL_VIDEO / name):
+    result = extractor.process(frame_bgr, time_s)
+    found.append(result.face_found)
+    boxes.append(result.box)
+  assert len(found) > 90
+  assert min_share <= np.mean(found) <= max_share
+  # 20 s of lively talking: the box may step now and then, not wander.
+  moves = sum(a != b for a, b in itertools.pairwise(boxes))
+  assert moves <= 15
