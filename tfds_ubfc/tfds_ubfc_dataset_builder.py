@@ -1,0 +1,161 @@
+"""UBFC-rPPG DATASET_2, or any recordings in its layout, as a TFDS dataset.
+
+cd tfds_ubfc && tfds build --config=inner --manual_dir=... --data_dir=...
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from rppg_tf import contract, face_rois, recordings, subject_splits
+
+_SPLIT_TABLE = Path(__file__).parent / 'subject_splits.csv'
+# Raw bytes: numbers are otherwise stored as varints (1.5 times the space,
+# seconds to read) and float64 stamps would lose half their digits.
+_BYTES = tfds.features.Encoding.BYTES
+
+
+@dataclasses.dataclass(eq=False)
+class UbfcConfig(tfds.core.BuilderConfig):
+  """Where the skin is cut.
+
+  Attributes:
+    roi_geometry: a key of rppg_tf.face_rois.ROI_GEOMETRIES_PERCENT.
+  """
+
+  roi_geometry: str = face_rois.DEFAULT_ROI_GEOMETRY
+
+
+class ReproducibleExampleWriter(tfds.core.ExampleWriter):
+  """Writes the same examples as the same bytes in every process.
+
+  Protocol buffers do not define the order of a map's entries, which differs
+  from run to run: the files could not be compared by their hashes.
+  """
+
+  def write(self, path, examples):
+    """Writes (key, serialised tf.train.Example) pairs to one file."""
+    return super().write(
+      path, ((key, _in_order(example)) for key, example in examples)
+    )
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):
+  """One example is one recording; splits are by subject."""
+
+  VERSION = tfds.core.Version('1.0.0')
+  RELEASE_NOTES = {  # noqa: RUF012, as TFDS declares it
+    '1.0.0': 'ROI patches, PPG and heart rate from the beats of the PPG.',
+  }
+  MANUAL_DOWNLOAD_INSTRUCTIONS = """\
+  UBFC-rPPG is given out by its authors: https://sites.google.com/view/ybenezeth/ubfcrppg
+  Download DATASET_2 and pass the folder that holds it (or any folder above)
+  as --manual_dir. Read are subject*/vid.avi and subject*/ground_truth.txt, at
+  any depth. tools/render_recordings makes recordings of the same layout.
+  """
+  BUILDER_CONFIGS = [  # noqa: RUF012, the first one is the default
+    UbfcConfig(
+      name='inner',
+      description='Regions well within the skin of forehead and cheeks.',
+      roi_geometry='inner',
+    ),
+    UbfcConfig(
+      name='original',
+      description="UltraLightRPPG's regions, which hair and background enter.",
+      roi_geometry='original',
+    ),
+  ]
+
+  def _info(self) -> tfds.core.DatasetInfo:
+    """Features of one recording of N frames."""
+    return self.dataset_info_from_configs(
+      features=tfds.features.FeaturesDict(
+        {
+          'frames': tfds.features.Tensor(
+            shape=(None, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE),
+            dtype=np.uint8,
+            encoding=_BYTES,
+            doc='RGB patches: forehead, image-left cheek, image-right cheek. '
+            'Zero where face_found is False.',
+          ),
+          'mid_face_rgb': _per_frame(
+            np.float32,
+            'Mean R, G, B of the mid face, 0-255.',
+            (contract.NUM_CHANNELS,),
+          ),
+          'timestamp_s': _per_frame(
+            np.float64, 'Measured seconds, non-decreasing.'
+          ),
+          'ppg': _per_frame(np.float32, 'Contact PPG, arbitrary unit.'),
+          'heart_rate_bpm': _per_frame(
+            np.float32, 'From the beats of the PPG; NaN where none is seen.'
+          ),
+          'face_found': _per_frame(
+            np.bool_, 'Whether a face was seen within the last second.'
+          ),
+          'subject': tfds.features.Text(doc="Name of the subject's folder."),
+        }
+      ),
+      supervised_keys=None,
+      homepage='https://sites.google.com/view/ybenezeth/ubfcrppg',
+    )
+
+  def _example_writer(self) -> tfds.core.ExampleWriter:
+    return ReproducibleExampleWriter(self.info.file_format)
+
+  def _split_generators(
+    self, dl_manager: tfds.download.DownloadManager
+  ) -> dict[str, Iterator]:
+    """Splits that have a subject; an empty one is left out."""
+    found = recordings.find_recordings(_manual_dir(dl_manager))
+    # The last of 42 subjects should not fail after all others were decoded.
+    for _, folder in found:
+      recordings.check_recording(folder)
+    table = subject_splits.read_split_table(_SPLIT_TABLE)
+    folders: dict[str, list[Path]] = {}
+    for subject, folder in found:
+      split = subject_splits.split_of(subject, table)
+      folders.setdefault(split, []).append(folder)
+    return {
+      split: self._generate_examples(folders[split])
+      for split in subject_splits.SPLITS
+      if split in folders
+    }
+
+  def _generate_examples(
+    self, folders: list[Path]
+  ) -> Iterator[tuple[str, dict]]:
+    """Yields (subject, example), in the order of `folders`."""
+    geometry = self.builder_config.roi_geometry
+    for example in recordings.read_recordings(folders, geometry):
+      yield example['subject'], example
+
+
+def _in_order(serialised: bytes) -> bytes:
+  example = tf.train.Example.FromString(serialised)
+  return example.SerializeToString(deterministic=True)
+
+
+def _manual_dir(dl_manager: tfds.download.DownloadManager) -> str:
+  try:
+    return os.fspath(dl_manager.manual_dir)
+  except (AssertionError, OSError) as error:
+    # TFDS's message ends with all the instructions; ours is one line.
+    first_sentence = str(error).split('. ')[0]
+    raise recordings.RecordingError(
+      f"{first_sentence}; pass the folder that holds UBFC's DATASET_2 as "
+      '--manual_dir'
+    ) from None
+
+
+def _per_frame(
+  dtype: type, doc: str, shape: tuple[int, ...] = ()
+) -> tfds.features.Tensor:
+  return tfds.features.Tensor(
+    shape=(None, *shape), dtype=dtype, encoding=_BYTES, doc=doc
+  )
