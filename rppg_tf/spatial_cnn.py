@@ -9,8 +9,8 @@ CONV_CHANNELS = (16, 32, contract.NUM_SPATIAL_FEATURES)
 def build_spatial_cnn(batch_norm: bool = True) -> keras.Model:
   """Builds UltraLightRPPG's spatial CNN.
 
-  STM32N6, mandatory: input [1, 36, 36, 3] (rank 4, channels last), 3×3
-  kernels, 2×2 pools, a global mean at the end; this operator sequence is one
+  STM32N6, mandatory: input [1, 36, 36, 3] (rank 4, channels last), 3x3
+  kernels, 2x2 pools, a global mean at the end; this operator sequence is one
   that ST's compiler has put into hardware whole.
 
   Args:

@@ -98,5 +98,5 @@ def test_raw_mode_is_pixel_minus_128():
 
 def test_unknown_mode_is_refused():
   frames, timestamp_s, found = _recording(7, 2)
-  with pytest.raises(ValueError, match="expected one of .* got 'raw'"):
+  with pytest.raises(ValueError, match=r"expected one of .* got 'raw'"):
     background.input_codes(frames, timestamp_s, found, 'raw')

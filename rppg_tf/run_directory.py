@@ -1,0 +1,131 @@
+"""A run directory: everything that one training made.
+
+flags.json                what it was trained with (rebuilds the model)
+versions.json             packages it was trained with
+split.json                subjects of train, validation, test
+history.csv  tensorboard/ backup/   losses; logs; where a kill resumes
+spatial_cnn.weights.h5 head.weights.h5       the best float model
+spatial_int8.tflite int8_head.weights.h5     the INT8 model (export_tflite)
+temporal_head.c temporal_head.h              its head in C
+metrics.json evaluation.json windows.csv     accuracy
+"""
+
+import json
+import os
+import pathlib
+import tempfile
+from typing import Any
+
+from rppg_tf import background, contract
+from rppg_tf.entry_point import InputError
+
+FLAGS = 'flags.json'
+SPLIT = 'split.json'
+SPATIAL_WEIGHTS = 'spatial_cnn.weights.h5'
+HEAD_WEIGHTS = 'head.weights.h5'
+INT8_HEAD_WEIGHTS = 'int8_head.weights.h5'
+INT8_MODEL = 'spatial_int8.tflite'
+
+# The flags that decide what the weights mean.
+MODEL_FLAGS = ('head', 'window', 'frame_stride', 'background', 'roi_geometry')
+
+
+def write_bytes(path: pathlib.Path, content: bytes) -> None:
+  """Writes a file whole or not at all: beside it first, then renamed."""
+  handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+  try:
+    with os.fdopen(handle, 'wb') as file:
+      file.write(content)
+    os.chmod(beside, 0o644)
+    os.replace(beside, path)
+  except BaseException:
+    os.unlink(beside)
+    raise
+
+
+def write_json(path: pathlib.Path, content: Any) -> None:
+  """Writes indented JSON, whole or not at all."""
+  text = json.dumps(content, indent=2, sort_keys=True)
+  write_bytes(path, f'{text}\n'.encode())
+
+
+def read_json(path: pathlib.Path) -> Any:
+  """Reads JSON; a missing or damaged file is an InputError."""
+  try:
+    return json.loads(path.read_text())
+  except FileNotFoundError:
+    raise InputError(
+      f'{path}: not there; is {path.parent} a run directory of rppg_tf.train?'
+    ) from None
+  except ValueError as error:
+    raise InputError(f'{path}: not JSON ({error}); train anew') from None
+
+
+def read_flags(run_dir: pathlib.Path) -> dict[str, Any]:
+  """Returns the flags of a run."""
+  return read_json(run_dir / FLAGS)
+
+
+def save_weights(model, path: pathlib.Path) -> None:
+  """Saves Keras weights (.weights.h5), whole or not at all."""
+  beside = path.with_name(f'.{path.name}')
+  model.save_weights(beside)
+  os.replace(beside, path)
+
+
+def head_arguments(flags: dict[str, Any]) -> dict[str, int]:
+  """Returns the arguments of the head's builder that the flags stand for."""
+  if flags['head'] == 'pulse':
+    return {}
+  return {'window': flags['window'], 'frame_stride': flags['frame_stride']}
+
+
+def load_float(run_dir: pathlib.Path):
+  """Returns the best float model: (spatial CNN, head)."""
+  from rppg_tf.spatial_cnn import build_spatial_cnn
+
+  spatial_cnn = build_spatial_cnn()
+  _load_weights(spatial_cnn, run_dir / SPATIAL_WEIGHTS, 'rppg_tf.train')
+  return spatial_cnn, _load_head(run_dir, HEAD_WEIGHTS, 'rppg_tf.train')
+
+
+def load_int8_head(run_dir: pathlib.Path):
+  """Returns the head that was fine-tuned with the INT8 spatial CNN."""
+  return _load_head(run_dir, INT8_HEAD_WEIGHTS, 'tools.export_tflite')
+
+
+def _load_head(run_dir: pathlib.Path, name: str, made_by: str):
+  from rppg_tf.network import build_head
+
+  flags = read_flags(run_dir)
+  head = build_head(flags['head'], **head_arguments(flags))
+  _load_weights(head, run_dir / name, made_by)
+  return head
+
+
+def _load_weights(model, path: pathlib.Path, made_by: str) -> None:
+  if not path.is_file():
+    raise InputError(f'{path}: not there; run `python -m {made_by}` first')
+  try:
+    model.load_weights(path)
+  except (ValueError, OSError) as error:
+    first_line = str(error).splitlines()[0]
+    raise InputError(
+      f'{path}: does not hold the weights of this model ({first_line})'
+    ) from None
+
+
+def input_quantisation(run_dir: pathlib.Path) -> tuple[float, int]:
+  """Returns (scale, zero_point) of the run's input codes."""
+  return background.input_quantisation(read_flags(run_dir)['background'])
+
+
+def check_parameters(parts: dict[str, int]) -> str:
+  """Returns a line with the parameters by part; too many is a ValueError."""
+  total = sum(parts.values())
+  if total >= contract.MAX_PARAMETERS:
+    raise ValueError(
+      f'parameters: expected under {contract.MAX_PARAMETERS}, got {total}'
+    )
+  listed = ', '.join(f'{name} {count:,}' for name, count in parts.items())
+  return f'parameters: {listed}, total {total:,}'

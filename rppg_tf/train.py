@@ -1,0 +1,273 @@
+"""Trains the spatial CNN and a head on recordings that `tfds build` wrote.
+
+  python -m rppg_tf.train --flagfile=rppg_tf/flagfiles/demo.flags \
+    --data_dir=build/demo/data --run_dir=build/demo/run
+
+The same command again resumes a run that was killed, from its last epoch.
+"""
+
+import csv
+import importlib.metadata
+import pathlib
+import platform
+import sys
+
+from absl import flags
+
+from rppg_tf import (
+  background,
+  clips,
+  network,
+  run_directory,
+  subject_splits,
+  training,
+)
+from rppg_tf.entry_point import InputError, run
+from rppg_tf.keras_compat import keras
+from rppg_tf.spatial_cnn import build_spatial_cnn
+
+_DATA_DIR = flags.DEFINE_string(
+  'data_dir', None, 'Folder given to `tfds build --data_dir`.', required=True
+)
+_RUN_DIR = flags.DEFINE_string(
+  'run_dir', None, 'Folder that the run is written to.', required=True
+)
+_HEAD = flags.DEFINE_enum(
+  'head',
+  'pulse',
+  network.HEADS,
+  'pulse: pulse wave, then its spectrum over 10 s. window: '
+  "UltraLightRPPG's own, a few frames straight to BPM.",
+)
+flags.DEFINE_integer(
+  'window', 8, 'Frames the window head looks at.', lower_bound=1
+)
+flags.DEFINE_integer(
+  'frame_stride',
+  1,
+  'Samples (1/30 s) from one of those frames to the next.',
+  lower_bound=1,
+)
+flags.DEFINE_enum(
+  'background',
+  'normalise',
+  background.MODES,
+  'normalise: divide out what stands still, before int8. none: raw pixels.',
+)
+flags.DEFINE_enum(
+  'roi_geometry', 'inner', ('inner', 'original'), 'Which dataset to read.'
+)
+_NUM_FOLDS = flags.DEFINE_integer(
+  'num_folds',
+  0,
+  'Cross-validation by subject in this many folds; 0: the splits of the data.',
+  lower_bound=0,
+)
+_FOLD = flags.DEFINE_integer(
+  'fold', 0, 'Which fold to test on; the next one validates.', lower_bound=0
+)
+_EPOCHS = flags.DEFINE_integer('epochs', 12, 'Epochs.', lower_bound=1)
+_BATCH_SIZE = flags.DEFINE_integer(
+  'batch_size', 4, 'Clips of 11 s in a batch (0.8 GB each).', lower_bound=1
+)
+_CLIPS_PER_RECORDING = flags.DEFINE_integer(
+  'clips_per_recording', 1, 'Clips cut in an epoch.', lower_bound=1
+)
+_LEARNING_RATE = flags.DEFINE_float(
+  'learning_rate', 2e-3, 'Highest learning rate of Adam.', lower_bound=0.0
+)
+_PULSE_LOSS_WEIGHT = flags.DEFINE_float(
+  'pulse_loss_weight', 2.0, 'Weight of 1 - Pearson.', lower_bound=0.0
+)
+_RATE_LOSS_WEIGHT = flags.DEFINE_float(
+  'rate_loss_weight', 1.0, 'Weight of the cross entropy.', lower_bound=0.0
+)
+_SEED = flags.DEFINE_integer('seed', 1, 'Of weights, clips, augmentation.')
+
+_PACKAGES = (
+  'tensorflow',
+  'tf_keras',
+  'tensorflow-model-optimization',
+  'tensorflow-datasets',
+  'numpy',
+  'opencv-python',
+)
+
+
+def main() -> None:
+  """Trains, saves the best weights, prints the validation errors."""
+  run_dir = pathlib.Path(_RUN_DIR.value)
+  keras.utils.set_random_seed(_SEED.value)
+  split = _split()
+  open_run_directory(run_dir, _flag_values(), split)
+  mode = flags.FLAGS.background
+  recordings = {
+    name: clips.prepare(_recordings(subjects), mode).cache()
+    for name, subjects in split.items()
+    if name != 'test'
+  }
+  spatial_cnn, head = build_spatial_cnn(), _build_head()
+  parts = {'spatial_cnn': spatial_cnn, 'head': head}
+  counts = {name: part.count_params() for name, part in parts.items()}
+  print(run_directory.check_parameters(counts), flush=True)
+  best_mae_bpm = _fit(spatial_cnn, head, recordings, len(split['train']))
+  metrics = {
+    'parameters': {**counts, 'total': sum(counts.values())},
+    'train_mean_bpm': clips.training_mean_bpm(recordings['train']),
+    'validation_mae_bpm': best_mae_bpm,
+  }
+  run_directory.write_json(run_dir / 'metrics.json', metrics)
+  print(
+    f'best validation MAE {best_mae_bpm:.2f} BPM (clips of validation '
+    f'subjects); run: {run_dir}'
+  )
+
+
+def open_run_directory(
+  run_dir: pathlib.Path, values: dict, split: dict[str, list[str]]
+) -> None:
+  """Makes the run directory, or checks that a run there is of this model."""
+  if (run_dir / run_directory.FLAGS).exists():
+    _check_same(run_dir, values, split)
+  versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+  versions['python'] = platform.python_version()
+  try:
+    run_dir.mkdir(parents=True, exist_ok=True)
+    run_directory.write_json(run_dir / run_directory.FLAGS, values)
+    run_directory.write_json(run_dir / run_directory.SPLIT, split)
+    run_directory.write_json(run_dir / 'versions.json', versions)
+  except OSError as error:
+    raise InputError(
+      f'{run_dir}: cannot be written ({error.strerror}); give another --run_dir'
+    ) from None
+
+
+def _check_same(run_dir: pathlib.Path, values: dict, split: dict) -> None:
+  """Refuses to go on with a run of another model or of other subjects."""
+  before = run_directory.read_flags(run_dir)
+  for name in run_directory.MODEL_FLAGS:
+    if before[name] != values[name]:
+      raise InputError(
+        f'{run_dir}: holds a run with --{name}={before[name]}, not '
+        f'{values[name]}; give another --run_dir'
+      )
+  if run_directory.read_json(run_dir / run_directory.SPLIT) != split:
+    raise InputError(
+      f'{run_dir}: holds a run on other subjects; give another --run_dir'
+    )
+
+
+def _flag_values() -> dict:
+  module_flags = flags.FLAGS.get_flags_for_module(sys.modules[__name__])
+  return {flag.name: flag.value for flag in module_flags}
+
+
+def _split() -> dict[str, list[str]]:
+  """Returns the subjects of train, validation and test."""
+  by_split = clips.subjects_by_split(_DATA_DIR.value, flags.FLAGS.roi_geometry)
+  if _NUM_FOLDS.value:
+    everyone = [name for names in by_split.values() for name in names]
+    by_split = subject_splits.fold_split(
+      everyone, _NUM_FOLDS.value, _FOLD.value
+    )
+  for name in ('train', 'validation'):
+    if not by_split.get(name):
+      raise InputError(
+        f'{_DATA_DIR.value}: no subject to use for {name}; add recordings or '
+        'give --num_folds'
+      )
+  return by_split
+
+
+def _recordings(subjects: list[str]):
+  return clips.load_recordings(
+    _DATA_DIR.value, flags.FLAGS.roi_geometry, subjects
+  )
+
+
+def _build_head() -> keras.Model:
+  arguments = run_directory.head_arguments(_flag_values())
+  return network.build_head(_HEAD.value, **arguments)
+
+
+def _fit(spatial_cnn, head, recordings, num_recordings: int) -> float:
+  """Trains; returns the lowest validation MAE, BPM."""
+  shape = training.clip_shape(
+    _HEAD.value, flags.FLAGS.window, flags.FLAGS.frame_stride
+  )
+  train = clips.training_clips(
+    recordings['train'],
+    shape,
+    _BATCH_SIZE.value,
+    _CLIPS_PER_RECORDING.value,
+    _SEED.value,
+  )
+  validation = clips.validation_clips(
+    recordings['validation'], shape, _BATCH_SIZE.value
+  )
+  joined = network.build_network(
+    spatial_cnn, head, background.input_quantisation(flags.FLAGS.background)
+  )
+  num_steps = training.steps_per_epoch(
+    num_recordings, _CLIPS_PER_RECORDING.value, _BATCH_SIZE.value
+  )
+  training.compile_network(
+    joined,
+    _LEARNING_RATE.value,
+    num_steps * _EPOCHS.value,
+    _PULSE_LOSS_WEIGHT.value,
+    _RATE_LOSS_WEIGHT.value,
+  )
+  run_dir = pathlib.Path(_RUN_DIR.value)
+  keep_best = KeepBest(spatial_cnn, head, run_dir)
+  joined.fit(
+    train,
+    validation_data=validation,
+    epochs=_EPOCHS.value,
+    verbose=1 if sys.stdout.isatty() else 2,
+    callbacks=[
+      keras.callbacks.BackupAndRestore(
+        str(run_dir / 'backup'), delete_checkpoint=False
+      ),
+      keep_best,
+      keras.callbacks.CSVLogger(str(run_dir / 'history.csv'), append=True),
+      keras.callbacks.TensorBoard(str(run_dir / 'tensorboard')),
+    ],
+  )
+  return keep_best.best_mae_bpm
+
+
+class KeepBest(keras.callbacks.Callback):
+  """Saves both parts whenever the validation MAE is the lowest so far."""
+
+  def __init__(self, spatial_cnn, head, run_dir: pathlib.Path):
+    super().__init__()
+    self._parts = {
+      run_directory.SPATIAL_WEIGHTS: spatial_cnn,
+      run_directory.HEAD_WEIGHTS: head,
+    }
+    self._run_dir = run_dir
+    self.best_mae_bpm = _lowest_mae_bpm(run_dir / 'history.csv')
+
+  def on_epoch_end(self, epoch, logs=None):
+    """Keras calls this after validation."""
+    del epoch
+    mae_bpm = logs['val_heart_rate_bpm_mae_bpm']
+    if mae_bpm < self.best_mae_bpm:
+      self.best_mae_bpm = mae_bpm
+      for name, part in self._parts.items():
+        run_directory.save_weights(part, self._run_dir / name)
+
+
+def _lowest_mae_bpm(history: pathlib.Path) -> float:
+  """Returns the lowest validation MAE of the epochs before a resume."""
+  if not history.exists():
+    return float('inf')
+  with history.open(newline='') as file:
+    rows = list(csv.DictReader(file))
+  column = 'val_heart_rate_bpm_mae_bpm'
+  return min((float(row[column]) for row in rows), default=float('inf'))
+
+
+if __name__ == '__main__':
+  run(main)

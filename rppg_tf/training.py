@@ -1,0 +1,73 @@
+"""What training and quantisation-aware fine-tuning share."""
+
+from rppg_tf import losses
+from rppg_tf.clips import ClipShape
+from rppg_tf.keras_compat import keras
+
+# Share of the steps over which the learning rate rises to its full value.
+_WARM_UP = 0.1
+# Puts an error of 10 BPM on a level with a pulse that does not correlate.
+HEART_RATE_LOSS_WEIGHT = 0.1
+
+
+def clip_shape(head: str, window: int, frame_stride: int) -> ClipShape:
+  """Returns how clips are cut and labelled for a head."""
+  if head == 'pulse':
+    return ClipShape()
+  return ClipShape(
+    window=window,
+    window_spacing=frame_stride,
+    window_stride=1,
+    label='middle',
+  )
+
+
+def compile_network(
+  network: keras.Model,
+  learning_rate: float,
+  num_steps: int,
+  pulse_loss_weight: float,
+  rate_loss_weight: float,
+) -> None:
+  """Compiles a network of either head with the losses that it has targets for.
+
+  Args:
+    network: from build_network.
+    learning_rate: at its highest.
+    num_steps: over which it rises and falls.
+    pulse_loss_weight: of 1 - Pearson of the pulse; the Huber loss of the heart
+      rate, in BPM, has HEART_RATE_LOSS_WEIGHT.
+    rate_loss_weight: of the cross entropy of the rate distribution.
+  """
+  loss = {'heart_rate_bpm': losses.HuberBpm()}
+  weights = {'heart_rate_bpm': HEART_RATE_LOSS_WEIGHT}
+  if 'pulse' in network.output:
+    loss['pulse'] = losses.NegativePearson()
+    weights['pulse'] = pulse_loss_weight
+    loss['rate_probability'] = losses.RateCrossEntropy()
+    weights['rate_probability'] = rate_loss_weight
+  warm_up_steps = max(1, int(_WARM_UP * num_steps))
+  schedule = keras.optimizers.schedules.CosineDecay(
+    0.0,
+    max(1, num_steps - warm_up_steps),
+    warmup_target=learning_rate,
+    warmup_steps=warm_up_steps,
+  )
+  network.compile(
+    optimizer=keras.optimizers.Adam(schedule, clipnorm=1.0),
+    loss=loss,
+    loss_weights=weights,
+    weighted_metrics={
+      'heart_rate_bpm': [
+        losses.MeanAbsoluteErrorBpm('mae_bpm'),
+        losses.RootMeanSquaredErrorBpm('rmse_bpm'),
+      ]
+    },
+  )
+
+
+def steps_per_epoch(
+  num_recordings: int, clips_per_recording: int, batch_size: int
+) -> int:
+  """Returns the number of batches in an epoch of training_clips."""
+  return num_recordings * clips_per_recording // batch_size
