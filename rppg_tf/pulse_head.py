@@ -27,7 +27,8 @@ VARIANCE_FLOOR = 1e-4
 # Added to the relative power before its logarithm, so that an empty bin does
 # not reach the network as minus infinity.
 POWER_FLOOR = 1e-3
-# The confidence is the probability this close to the estimate.
+# The confidence is the probability this close to the estimate: rates within
+# 5 BPM count whole, from 7 BPM on not at all, linearly in between.
 CONFIDENCE_SPAN_BPM = 6.0
 
 _PULSE_LAYERS = ('pulse_conv1', 'pulse_conv2', 'pulse')
@@ -46,7 +47,14 @@ def rates_bpm() -> np.ndarray:
 def standardisation_weight() -> np.float32:
   """The share of a new sample in the running mean once it has settled."""
   samples = contract.STANDARDISATION_TIME_CONSTANT_S * contract.GRID_RATE_HZ
-  return np.float32(1.0 - math.exp(-1.0 / samples))
+  # 1 minus a float32 is exact: weight and 1 - weight add up to 1, or a
+  # constant feature would have another mean.
+  return np.float32(1.0) - np.float32(math.exp(-1.0 / samples))
+
+
+def confidence_limit_bpm() -> float:
+  """Rates this far from the estimate, or farther, lend it no confidence."""
+  return CONFIDENCE_SPAN_BPM + contract.RATE_STEP_BPM / 2
 
 
 def hann_window() -> np.ndarray:
@@ -84,6 +92,8 @@ class RunningStandardisation(keras.layers.Layer):
 
   def call(self, features):
     """Standardises; the number of samples may be unknown."""
+    # The result does not depend on an offset; its roundings do.
+    features -= features[:, :1]
     num_samples = tf.shape(features)[1]
     weight = tf.maximum(
       standardisation_weight(),
@@ -153,13 +163,14 @@ class ExpectedRate(keras.layers.Layer):
 
 @keras.utils.register_keras_serializable('rppg_tf')
 class ProbabilityNear(keras.layers.Layer):
-  """([..., 71] probabilities, [...] BPM) → [...] probability within 6 BPM."""
+  """([..., 71] probabilities, [...] BPM) → [...] probability near the BPM."""
 
   def call(self, inputs):
     """Sums the probabilities of the rates near the estimate."""
     probability, bpm = inputs
     distance = tf.abs(rates_bpm() - bpm[..., tf.newaxis])
-    near = tf.cast(distance <= CONFIDENCE_SPAN_BPM, tf.float32)
+    share = (confidence_limit_bpm() - distance) / contract.RATE_STEP_BPM
+    near = tf.clip_by_value(share, 0.0, 1.0)
     return tf.reduce_sum(probability * near, axis=-1)
 
 
@@ -179,7 +190,7 @@ def build_pulse_head(
   features = keras.Input((None, contract.NUM_FRAME_FEATURES), name='features')
   x = RunningStandardisation(name='standardise')(features)
   # [batch, samples, 48]
-  x = _causal_conv(32, 'relu', _PULSE_LAYERS[0])(x)  # [batch, samples, 32]
+  x = _causal_conv(20, 'relu', _PULSE_LAYERS[0])(x)  # [batch, samples, 20]
   x = _causal_conv(16, 'relu', _PULSE_LAYERS[1])(x)  # [batch, samples, 16]
   x = _causal_conv(1, None, _PULSE_LAYERS[2])(x)  # [batch, samples, 1]
   pulse = keras.layers.Reshape((-1,), name='pulse_wave')(x)

@@ -1,0 +1,255 @@
+"""The emitted C head, compiled for this machine and driven from NumPy.
+
+evaluate and predict run the very C that the board runs; the firmware's tests
+compare with it. No TensorFlow here.
+"""
+
+import ctypes
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+from typing import NamedTuple
+
+import numpy as np
+
+from rppg_tf import contract, evaluation, feature_timeline
+from rppg_tf.entry_point import InputError
+
+_COMPILER = 'cc'
+_FLAGS = (
+  '-std=c99',
+  '-O2',
+  # As on the board: no multiply-add but those that the source asks for.
+  '-ffp-contract=off',
+  '-shared',
+  '-fPIC',
+)
+
+# The loop over a recording, in C because ctypes takes longer than a push.
+_DRIVER = """\
+#include <stddef.h>
+#include "temporal_head.h"
+
+int32_t head_window_samples(void) { return TEMPORAL_HEAD_WINDOW_SAMPLES; }
+int32_t head_is_pulse_head(void) { return TEMPORAL_HEAD_IS_PULSE_HEAD; }
+
+/* Pushes every grid sample; estimates at the first sample that is possible
+ * and every `stride` samples after it. Returns the first bad status, or OK.
+ */
+int32_t head_run(const int8_t *codes, const int32_t *older,
+                 const int32_t *newer, const float *fraction,
+                 int32_t num_samples, int32_t stride, float *pulse,
+                 float *heart_rate_bpm, float *confidence) {
+  temporal_head_state_t state;
+  temporal_head_estimate_t estimate;
+  int32_t until_next = TEMPORAL_HEAD_WINDOW_SAMPLES;
+  temporal_head_init(&state);
+  for (int32_t sample = 0; sample < num_samples; ++sample) {
+    temporal_head_status_t status = temporal_head_push(
+        &state, codes + (size_t)older[sample] * TEMPORAL_HEAD_NUM_FEATURES,
+        codes + (size_t)newer[sample] * TEMPORAL_HEAD_NUM_FEATURES,
+        fraction[sample]);
+    if (status != TEMPORAL_HEAD_OK) return (int32_t)status;
+    pulse[sample] = temporal_head_pulse(&state);
+    if (--until_next > 0) continue;
+    until_next = stride;
+    status = temporal_head_estimate(&state, &estimate);
+    if (status != TEMPORAL_HEAD_OK) return (int32_t)status;
+    *heart_rate_bpm++ = estimate.heart_rate_bpm;
+    *confidence++ = estimate.confidence;
+  }
+  return TEMPORAL_HEAD_OK;
+}
+"""
+
+
+class HeadRun(NamedTuple):
+  """What the C head gave for one recording.
+
+  Attributes:
+    pulse: float32 [samples] on the 30 Hz grid; 0 for the window head.
+    heart_rate_bpm: float32 [windows].
+    confidence: float32 [windows] in [0, 1]; 0 for the window head.
+  """
+
+  pulse: np.ndarray
+  heart_rate_bpm: np.ndarray
+  confidence: np.ndarray
+
+
+class HeadDifference(NamedTuple):
+  """How far the C head is from the Keras head; pulse 0 for the window head.
+
+  Attributes:
+    num_windows: estimates compared.
+    max_bpm, mean_bpm: absolute difference of the heart rates.
+    max_relative_pulse: largest absolute difference of the pulse, as a share
+      of its largest absolute value.
+  """
+
+  num_windows: int
+  max_bpm: float
+  mean_bpm: float
+  max_relative_pulse: float
+
+
+class CompiledHead:
+  """temporal_head.{h,c} of a folder, compiled with the system's `cc`.
+
+  Attributes:
+    window_samples: grid samples before the first estimate.
+    has_pulse: False for the window head.
+  """
+
+  def __init__(self, c_dir: pathlib.Path | str):
+    """Compiles.
+
+    Args:
+      c_dir: folder that holds temporal_head.c and temporal_head.h.
+
+    Raises:
+      InputError: no C compiler, or it refused the source.
+      FileNotFoundError: no temporal_head.c in c_dir.
+    """
+    self._library = _compile(pathlib.Path(c_dir))
+    self._library.head_run.argtypes = [
+      _array_of(np.int8),
+      _array_of(np.int32),
+      _array_of(np.int32),
+      _array_of(np.float32),
+      ctypes.c_int32,
+      ctypes.c_int32,
+      _array_of(np.float32),
+      _array_of(np.float32),
+      _array_of(np.float32),
+    ]
+    self.window_samples: int = self._library.head_window_samples()
+    self.has_pulse = bool(self._library.head_is_pulse_head())
+
+  def run(
+    self,
+    feature_codes: np.ndarray,
+    timestamp_s: np.ndarray,
+    window_stride: int = contract.WINDOW_STRIDE_S * contract.GRID_RATE_HZ,
+  ) -> HeadRun:
+    """Runs the head over a recording, from a fresh state.
+
+    Args:
+      feature_codes: int8 [num_frames, 48].
+      timestamp_s: float64 [num_frames], seconds, never decreasing.
+      window_stride: grid samples from one estimate to the next; the first is
+        made at sample window_samples - 1.
+    """
+    expected = (len(timestamp_s), contract.NUM_FRAME_FEATURES)
+    if feature_codes.dtype != np.int8 or feature_codes.shape != expected:
+      raise ValueError(
+        f'feature_codes: expected int8 {expected}, got '
+        f'{feature_codes.dtype} {feature_codes.shape}'
+      )
+    if window_stride < 1:
+      raise ValueError(
+        f'window_stride: expected at least 1, got {window_stride}'
+      )
+    older, newer, fraction = feature_timeline.grid_positions(timestamp_s)
+    num_samples = len(older)
+    ready = max(num_samples - self.window_samples + 1, 0)
+    num_windows = -(-ready // window_stride)
+    pulse = np.empty(num_samples, np.float32)
+    heart_rate_bpm = np.empty(num_windows, np.float32)
+    confidence = np.empty(num_windows, np.float32)
+    status = self._library.head_run(
+      np.ascontiguousarray(feature_codes),
+      older,
+      newer,
+      fraction,
+      num_samples,
+      window_stride,
+      pulse,
+      heart_rate_bpm,
+      confidence,
+    )
+    if status:
+      raise RuntimeError(f'temporal_head: status {status} in this recording')
+    return HeadRun(pulse, heart_rate_bpm, confidence)
+
+  def estimates(
+    self, feature_codes: np.ndarray, timestamp_s: np.ndarray
+  ) -> evaluation.Estimates:
+    """Estimates over 10 s every 1 s; see evaluation.head_estimates."""
+    if self.has_pulse:
+      result = self.run(feature_codes, timestamp_s)
+      return evaluation.Estimates(
+        result.heart_rate_bpm, result.pulse, result.confidence
+      )
+    result = self.run(feature_codes, timestamp_s, window_stride=1)
+    return evaluation.Estimates(
+      evaluation.median_of_windows(result.heart_rate_bpm, len(result.pulse))
+    )
+
+
+def compare_with_keras(
+  compiled: CompiledHead,
+  head,
+  feature_codes: np.ndarray,
+  timestamp_s: np.ndarray,
+  scale: float,
+  zero_point: int,
+) -> HeadDifference:
+  """Compares every window of a recording.
+
+  Args:
+    compiled: the C of `head`.
+    head: Keras model of build_pulse_head or build_window_head.
+    feature_codes: int8 [num_frames, 48], long enough for a window.
+    timestamp_s: float64 [num_frames], seconds.
+    scale, zero_point: of feature_codes.
+  """
+  shifted = feature_codes.astype(np.float32) - np.float32(zero_point)
+  features = feature_timeline.to_grid(shifted * np.float32(scale), timestamp_s)
+  outputs = head(features[np.newaxis], training=False)
+  expected_bpm = np.asarray(outputs['heart_rate_bpm'])[0]
+  window_stride = head.get_layer('spectrum').stride if compiled.has_pulse else 1
+  result = compiled.run(feature_codes, timestamp_s, window_stride)
+  difference = np.abs(result.heart_rate_bpm.astype(np.float64) - expected_bpm)
+  max_relative_pulse = 0.0
+  if compiled.has_pulse:
+    pulse = np.asarray(outputs['pulse'])[0].astype(np.float64)
+    worst = np.max(np.abs(result.pulse - pulse))
+    max_relative_pulse = float(worst / np.max(np.abs(pulse)))
+  return HeadDifference(
+    len(difference),
+    float(np.max(difference)),
+    float(np.mean(difference)),
+    max_relative_pulse,
+  )
+
+
+def _array_of(dtype):
+  return np.ctypeslib.ndpointer(dtype, flags='C_CONTIGUOUS')
+
+
+def _compile(c_dir: pathlib.Path) -> ctypes.CDLL:
+  """Compiles the head and its driver into a library and loads it."""
+  source = c_dir / 'temporal_head.c'
+  if not source.is_file():
+    raise FileNotFoundError(
+      f'{source}: not there; run `python -m tools.emit_temporal_head` first'
+    )
+  compiler = shutil.which(_COMPILER)
+  if compiler is None:
+    raise InputError(
+      f'no C compiler: {_COMPILER!r} is not on PATH; install gcc or clang'
+    )
+  with tempfile.TemporaryDirectory() as folder:
+    driver = os.path.join(folder, 'driver.c')
+    library = os.path.join(folder, 'temporal_head.so')
+    pathlib.Path(driver).write_text(_DRIVER)
+    command = [compiler, *_FLAGS, f'-I{c_dir}', driver, str(source)]
+    command += ['-o', library, '-lm']
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+      raise InputError(f'{source}: does not compile\n{result.stderr}')
+    # The loaded library outlives its file.
+    return ctypes.CDLL(library)

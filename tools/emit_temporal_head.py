@@ -1,0 +1,43 @@
+"""Head of an INT8 run → temporal_head.{h,c}, self-contained C99.
+
+  python -m tools.emit_temporal_head --run_dir=build/demo/run
+
+Input of the C are int8 features with the scale and zero-point of the run's
+spatial_int8.tflite. The same run gives the same bytes.
+"""
+
+import pathlib
+
+from absl import flags
+
+from rppg_tf import run_directory
+from rppg_tf.entry_point import InputError, run
+from rppg_tf.int8_cnn import Int8SpatialCnn
+from tools.temporal_head_c import render_temporal_head
+
+_RUN_DIR = flags.DEFINE_string(
+  'run_dir', None, 'Run directory after tools.export_tflite.', required=True
+)
+_OUTPUT_DIR = flags.DEFINE_string(
+  'output_dir', 'firmware/generated', 'Folder for temporal_head.{h,c}.'
+)
+
+
+def main() -> None:
+  """Emits the run's head."""
+  run_dir = pathlib.Path(_RUN_DIR.value)
+  head = run_directory.load_int8_head(run_dir)
+  cnn = Int8SpatialCnn(run_dir / run_directory.INT8_MODEL)
+  try:
+    files = render_temporal_head(head, cnn.output_scale, cnn.output_zero_point)
+  except ValueError as error:
+    raise InputError(f'{run_dir}: {error}') from None
+  output_dir = pathlib.Path(_OUTPUT_DIR.value)
+  output_dir.mkdir(parents=True, exist_ok=True)
+  for name, text in files.items():
+    run_directory.write_bytes(output_dir / name, text.encode('ascii'))
+    print(f'written: {output_dir / name}, {len(text):,} bytes')
+
+
+if __name__ == '__main__':
+  run(main)
