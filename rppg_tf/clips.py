@@ -17,7 +17,7 @@ from rppg_tf.entry_point import InputError
 
 # Faster cameras are thinned out in training (not on the board) to at most
 # this rate, so that a clip's number of frames covers its time.
-MAX_TRAINING_RATE_HZ = 36
+MAX_TRAINING_RATE_HZ = 33
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +32,7 @@ class ClipShape:
     window_spacing: samples between two of a window's samples.
     window_stride: samples from one window to the next.
     label: `mean` of the window's heart rates, or of its `middle` sample.
+    targets: what the network has outputs and losses for.
   """
 
   num_samples: int = 300
@@ -40,6 +41,7 @@ class ClipShape:
   window_spacing: int = 1
   window_stride: int = contract.GRID_RATE_HZ
   label: str = 'mean'
+  targets: tuple[str, ...] = ('heart_rate_bpm', 'pulse', 'rate_probability')
 
 
 def subjects_by_split(data_dir: str, roi_geometry: str) -> dict[str, list[str]]:
@@ -242,9 +244,10 @@ def cut_clip(item, start, speed, shape: ClipShape):
     shape: how to cut.
 
   Returns:
-    (inputs of build_network, targets, sample weights), unbatched:
-    pulse float32 [num_samples]; heart_rate_bpm float32 [windows], and the
-    same as rate_probability, whose loss makes a distribution of it.
+    (inputs of build_network, targets, sample weights), unbatched, of
+    shape.targets: pulse float32 [num_samples]; heart_rate_bpm float32
+    [windows], and the same as rate_probability, whose loss makes a
+    distribution of it.
   """
   end = start + shape.num_frames
   stamps = item['timestamp_s'][start:end]
@@ -276,7 +279,11 @@ def cut_clip(item, start, speed, shape: ClipShape):
     'heart_rate_bpm': weights,
     'rate_probability': weights,
   }
-  return inputs, targets, target_weights
+  return (
+    inputs,
+    {name: targets[name] for name in shape.targets},
+    {name: target_weights[name] for name in shape.targets},
+  )
 
 
 def _grid_positions(stamps, speed, num_samples: int):

@@ -19,6 +19,7 @@ def clip_shape(head: str, window: int, frame_stride: int) -> ClipShape:
     window_spacing=frame_stride,
     window_stride=1,
     label='middle',
+    targets=('heart_rate_bpm',),
   )
 
 

@@ -1,0 +1,66 @@
+# `make demo` and `make test` set everything up themselves on a fresh
+# Debian or Ubuntu machine with Python 3.11.
+
+PYTHON ?= python3.11
+BIN := $(CURDIR)/.venv/bin
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
+DEMO := $(CURDIR)/build/demo
+DATA := $(DEMO)/data
+RUN := $(DEMO)/run
+
+.PHONY: setup demo test bench
+
+setup: .venv/installed
+
+# Stamps are touched last: what was interrupted starts again.
+.venv/installed: requirements.txt pyproject.toml apt-packages.txt
+	@missing=$$(for package in $$(cat apt-packages.txt); do \
+	  dpkg -s $$package >/dev/null 2>&1 || echo $$package; done); \
+	if [ -n "$$missing" ]; then \
+	  $(SUDO) apt-get update -qq && \
+	  $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; fi
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+# --- Demo: rendered recordings in, heart rate out ---------------------------
+
+$(DEMO)/rendered: .venv/installed
+	rm -rf $(DEMO)/recordings
+	$(BIN)/python -m tools.render_recordings --output_dir=$(DEMO)/recordings \
+	  --num_recordings=36 --duration_s=20 --seed=1
+	@touch $@
+
+$(DEMO)/built: $(DEMO)/rendered
+	cd tfds_ubfc && $(BIN)/tfds build --config=inner --overwrite \
+	  --manual_dir=$(DEMO)/recordings --data_dir=$(DATA)
+	@touch $@
+
+$(DEMO)/trained: $(DEMO)/built
+	$(BIN)/python -m rppg_tf.train --flagfile=rppg_tf/flagfiles/demo.flags \
+	  --data_dir=$(DATA) --run_dir=$(RUN)
+	@touch $@
+
+$(DEMO)/quantised: $(DEMO)/trained
+	$(BIN)/python -m tools.export_tflite --data_dir=$(DATA) --run_dir=$(RUN)
+	@touch $@
+
+demo: $(DEMO)/quantised
+	$(BIN)/python -m tools.emit_temporal_head --run_dir=$(RUN) \
+	  --output_dir=$(RUN)
+	$(BIN)/python -m rppg_tf.evaluate --data_dir=$(DATA) --run_dir=$(RUN)
+	$(BIN)/python -m rppg_tf.report --run_dir=$(RUN) \
+	  --html=$(DEMO)/report.html --summary=$(DEMO)/summary.json
+
+# --- Tests ------------------------------------------------------------------
+
+test: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# What is slow, timed or statistical; prints the figures of docs/results.md.
+bench: .venv/installed
+	$(BIN)/python -m pytest -m bench -s
