@@ -192,25 +192,35 @@ def _long_enough(item, shape: ClipShape):
 
 
 def random_clip(item, seed, shape: ClipShape):
-  """Cuts one clip; mirrors it and changes its speed, both at random.
+  """Cuts one clip; changes its speed, turns it and shuffles its ROIs.
 
   A clip played faster by s has its heart rate times s: rates that nobody in
-  the data has are learnt too.
+  the data has are learnt too. Skin looks the same mirrored, upside down and
+  on another cheek.
   """
   seeds = tf.random.experimental.stateless_split(seed, 4)
   last_start = tf.shape(item['codes'])[0] - shape.num_frames
   start = tf.random.stateless_uniform([], seeds[0], 0, last_start + 1, tf.int32)
   speed = _random_speed(item, start, seeds[1:3], shape)
   clip = cut_clip(item, start, speed, shape)
-  mirror = tf.random.stateless_uniform([], seeds[3]) < 0.5
-  codes = clip[0]['codes']
-  clip[0]['codes'] = tf.cond(mirror, lambda: mirror_codes(codes), lambda: codes)
+  clip[0]['codes'] = turn_codes(clip[0]['codes'], seeds[3])
   return clip
 
 
-def mirror_codes(codes):
-  """Mirrors [frames, 3, 36, 36, 3]: columns turn, the cheeks change places."""
-  return tf.gather(tf.reverse(codes, [3]), [0, 2, 1], axis=1)
+def turn_codes(codes, seed):
+  """Mirrors [frames, 3, 36, 36, 3] both ways and shuffles the ROIs."""
+  seeds = tf.random.experimental.stateless_split(seed, 3)
+  order = tf.random.experimental.stateless_shuffle(
+    tf.range(contract.NUM_ROIS), seeds[0]
+  )
+  codes = tf.gather(codes, order, axis=1)
+  for axis, axis_seed in ((2, seeds[1]), (3, seeds[2])):
+    step = tf.where(tf.random.stateless_uniform([], axis_seed) < 0.5, 1, -1)
+    pixels = tf.range(contract.ROI_SIZE_PX)
+    codes = tf.gather(
+      codes, tf.where(step > 0, pixels, pixels[::-1]), axis=axis
+    )
+  return codes
 
 
 def _random_speed(item, start, seeds, shape: ClipShape):

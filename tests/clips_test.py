@@ -72,12 +72,25 @@ def test_a_faster_clip_has_a_higher_rate_and_a_faster_pulse():
   assert abs(np.argmax(spectrum) * 1800 / 18000 - 79.2) <= 0.6
 
 
-def test_mirroring_swaps_the_cheeks_and_turns_the_columns():
+def test_turning_shuffles_rois_and_mirrors_alike_in_every_frame():
   codes = np.zeros((2, 3, 36, 36, 3), np.int8)
-  codes[:, 1, 5, 0] = 7
-  mirrored = clips.mirror_codes(codes).numpy()
-  assert (mirrored[:, 2, 5, 35] == 7).all()
-  assert np.count_nonzero(mirrored) == np.count_nonzero(codes)
+  codes[:, :, 5, 0] = np.array([10, 20, 30])[:, np.newaxis]
+  seen = set()
+  for seed in range(200):
+    turned = clips.turn_codes(codes, tf.constant([seed, 0])).numpy()
+    assert turned.sum() == codes.sum()
+    np.testing.assert_array_equal(turned[0], turned[1])
+    (row,), (column,) = {5, 30} & set(_where(turned, 1)), set(_where(turned, 2))
+    order = tuple(turned[0, :, row, column, 0])
+    seen.add((order, row, column))
+  # 6 orders of the ROIs, upside down or not, mirrored or not.
+  assert len(seen) == 24
+  assert {column for _, _, column in seen} == {0, 35}
+
+
+def _where(codes, axis: int) -> list[int]:
+  """Returns the coordinates along an axis of frame 0 that are not zero."""
+  return np.unique(np.nonzero(codes[0])[axis]).tolist()
 
 
 def test_windows_without_a_steady_known_rate_weigh_nothing():
