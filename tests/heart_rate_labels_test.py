@@ -159,3 +159,13 @@ def test_spectral_rate():
 def test_check_labels_without_files(tmp_path):
   with pytest.raises(recordings.RecordingError, match='no subject'):
     check_labels.print_table(str(tmp_path))
+
+
+@pytest.mark.parametrize('rate_bpm', [45.0, 50.0, 55.0])
+def test_the_dicrotic_wave_of_a_slow_heart_is_not_a_beat(rate_bpm):
+  time_s = np.arange(0, 30, 1 / 30)
+  since_beat_s = time_s % (60 / rate_bpm)
+  ppg = np.exp(-0.5 * ((since_beat_s - 0.2) / 0.08) ** 2)
+  ppg += 0.4 * np.exp(-0.5 * ((since_beat_s - 0.55) / 0.1) ** 2)
+  rates = heart_rate_labels.heart_rate_per_frame(ppg, time_s, time_s)
+  np.testing.assert_allclose(rates, rate_bpm, atol=1.0)
