@@ -16,7 +16,8 @@ setup: .venv/installed
 # Stamps are touched last: what was interrupted starts again.
 .venv/installed: requirements.txt pyproject.toml apt-packages.txt
 	@missing=$$(for package in $$(cat apt-packages.txt); do \
-	  dpkg -s $$package >/dev/null 2>&1 || echo $$package; done); \
+	  dpkg -s $$package >/dev/null 2>&1 || echo $$package; done; \
+	  $(PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3.11-venv); \
 	if [ -n "$$missing" ]; then \
 	  $(SUDO) apt-get update -qq && \
 	  $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; fi

@@ -54,14 +54,16 @@ def compile_network(
     warmup_target=learning_rate,
     warmup_steps=warm_up_steps,
   )
+  # Keras puts the output's name in front only where there are several.
+  prefix = 'heart_rate_bpm_' if len(network.output) == 1 else ''
   network.compile(
     optimizer=keras.optimizers.Adam(schedule, clipnorm=1.0),
     loss=loss,
     loss_weights=weights,
     weighted_metrics={
       'heart_rate_bpm': [
-        losses.MeanAbsoluteErrorBpm('mae_bpm'),
-        losses.RootMeanSquaredErrorBpm('rmse_bpm'),
+        losses.MeanAbsoluteErrorBpm(f'{prefix}mae_bpm'),
+        losses.RootMeanSquaredErrorBpm(f'{prefix}rmse_bpm'),
       ]
     },
   )
