@@ -5,11 +5,11 @@ PYTHON ?= python3.11
 BIN := $(CURDIR)/.venv/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-DEMO := $(CURDIR)/build/demo
+DEMO := build/demo
 DATA := $(DEMO)/data
 RUN := $(DEMO)/run
 
-.PHONY: setup demo test bench
+.PHONY: setup demo test bench pretrained
 
 setup: .venv/installed
 
@@ -36,7 +36,7 @@ $(DEMO)/rendered: .venv/installed
 
 $(DEMO)/built: $(DEMO)/rendered
 	cd tfds_ubfc && $(BIN)/tfds build --config=inner --overwrite \
-	  --manual_dir=$(DEMO)/recordings --data_dir=$(DATA)
+	  --manual_dir=../$(DEMO)/recordings --data_dir=../$(DATA)
 	@touch $@
 
 $(DEMO)/trained: $(DEMO)/built
@@ -65,3 +65,34 @@ test: .venv/installed
 # What is slow, timed or statistical; prints the figures of docs/results.md.
 bench: .venv/installed
 	$(BIN)/python -m pytest -m bench -s
+
+# --- The model that ships ---------------------------------------------------
+
+PRETRAINED := build/pretrained
+SHIPPED := flags.json split.json metrics.json versions.json history.csv \
+  spatial_cnn.weights.h5 head.weights.h5 int8_head.weights.h5 \
+  spatial_int8.tflite temporal_head.c temporal_head.h evaluation.json \
+  confidence.json
+
+pretrained: .venv/installed
+	rm -rf $(PRETRAINED)
+	$(BIN)/python -m tools.render_recordings --num_recordings=48 --seed=20 \
+	  --duration_s=20 --first_subject=1001 \
+	  --output_dir=$(PRETRAINED)/recordings
+	$(BIN)/python -m tools.render_recordings --num_recordings=48 --seed=20 \
+	  --duration_s=20 --first_subject=1049 --motion=strong \
+	  --output_dir=$(PRETRAINED)/recordings
+	cd tfds_ubfc && $(BIN)/tfds build --config=inner \
+	  --manual_dir=../$(PRETRAINED)/recordings \
+	  --data_dir=../$(PRETRAINED)/data
+	$(BIN)/python -m rppg_tf.train \
+	  --flagfile=rppg_tf/flagfiles/pretrained.flags \
+	  --data_dir=$(PRETRAINED)/data --run_dir=$(PRETRAINED)/run
+	$(BIN)/python -m tools.export_tflite --data_dir=$(PRETRAINED)/data \
+	  --run_dir=$(PRETRAINED)/run
+	$(BIN)/python -m tools.emit_temporal_head --run_dir=$(PRETRAINED)/run \
+	  --output_dir=$(PRETRAINED)/run
+	$(BIN)/python -m rppg_tf.evaluate --data_dir=$(PRETRAINED)/data \
+	  --run_dir=$(PRETRAINED)/run --recordings_dir=$(PRETRAINED)/recordings
+	mkdir -p rppg_tf/pretrained
+	cd $(PRETRAINED)/run && cp $(SHIPPED) $(CURDIR)/rppg_tf/pretrained/

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rppg_tf import contract, evaluation, feature_timeline
+from rppg_tf import contract, evaluation, feature_timeline, grid_stream
 from rppg_tf.entry_point import InputError
 
 _COMPILER = 'cc'
@@ -27,35 +27,48 @@ _FLAGS = (
   '-fPIC',
 )
 
-# The loop over a recording, in C because ctypes takes longer than a push.
+# The loop over frames, in C because ctypes takes longer than a push.
 _DRIVER = """\
 #include <stddef.h>
 #include "temporal_head.h"
 
 int32_t head_window_samples(void) { return TEMPORAL_HEAD_WINDOW_SAMPLES; }
 int32_t head_is_pulse_head(void) { return TEMPORAL_HEAD_IS_PULSE_HEAD; }
+float head_input_scale(void) { return TEMPORAL_HEAD_INPUT_SCALE; }
+int32_t head_input_zero_point(void) { return TEMPORAL_HEAD_INPUT_ZERO_POINT; }
+
+typedef struct {
+  temporal_head_state_t head;
+  int32_t until_next; /* samples before the next estimate */
+} stream_t;
+
+size_t head_stream_bytes(void) { return sizeof(stream_t); }
+
+void head_stream_init(stream_t *stream) {
+  temporal_head_init(&stream->head);
+  stream->until_next = TEMPORAL_HEAD_WINDOW_SAMPLES;
+}
 
 /* Pushes every grid sample; estimates at the first sample that is possible
  * and every `stride` samples after it. Returns the first bad status, or OK.
  */
-int32_t head_run(const int8_t *codes, const int32_t *older,
-                 const int32_t *newer, const float *fraction,
-                 int32_t num_samples, int32_t stride, float *pulse,
-                 float *heart_rate_bpm, float *confidence) {
-  temporal_head_state_t state;
+int32_t head_stream_push(stream_t *stream, const int8_t *codes,
+                         const int32_t *older, const int32_t *newer,
+                         const float *fraction, int32_t num_samples,
+                         int32_t stride, float *pulse, float *heart_rate_bpm,
+                         float *confidence) {
   temporal_head_estimate_t estimate;
-  int32_t until_next = TEMPORAL_HEAD_WINDOW_SAMPLES;
-  temporal_head_init(&state);
   for (int32_t sample = 0; sample < num_samples; ++sample) {
     temporal_head_status_t status = temporal_head_push(
-        &state, codes + (size_t)older[sample] * TEMPORAL_HEAD_NUM_FEATURES,
+        &stream->head,
+        codes + (size_t)older[sample] * TEMPORAL_HEAD_NUM_FEATURES,
         codes + (size_t)newer[sample] * TEMPORAL_HEAD_NUM_FEATURES,
         fraction[sample]);
     if (status != TEMPORAL_HEAD_OK) return (int32_t)status;
-    pulse[sample] = temporal_head_pulse(&state);
-    if (--until_next > 0) continue;
-    until_next = stride;
-    status = temporal_head_estimate(&state, &estimate);
+    pulse[sample] = temporal_head_pulse(&stream->head);
+    if (--stream->until_next > 0) continue;
+    stream->until_next = stride;
+    status = temporal_head_estimate(&stream->head, &estimate);
     if (status != TEMPORAL_HEAD_OK) return (int32_t)status;
     *heart_rate_bpm++ = estimate.heart_rate_bpm;
     *confidence++ = estimate.confidence;
@@ -65,8 +78,12 @@ int32_t head_run(const int8_t *codes, const int32_t *older,
 """
 
 
+class NoCompilerError(InputError):
+  """There is no C compiler on this machine."""
+
+
 class HeadRun(NamedTuple):
-  """What the C head gave for one recording.
+  """What a head gave for one recording, or for the next frames of one.
 
   Attributes:
     pulse: float32 [samples] on the 30 Hz grid; 0 for the window head.
@@ -101,6 +118,8 @@ class CompiledHead:
   Attributes:
     window_samples: grid samples before the first estimate.
     has_pulse: False for the window head.
+    input_scale: float32, of the feature codes that it was emitted for.
+    input_zero_point: of those codes.
   """
 
   def __init__(self, c_dir: pathlib.Path | str):
@@ -110,23 +129,26 @@ class CompiledHead:
       c_dir: folder that holds temporal_head.c and temporal_head.h.
 
     Raises:
-      InputError: no C compiler, or it refused the source.
+      NoCompilerError: no C compiler.
+      InputError: the compiler refused the source.
       FileNotFoundError: no temporal_head.c in c_dir.
     """
     self._library = _compile(pathlib.Path(c_dir))
-    self._library.head_run.argtypes = [
-      _array_of(np.int8),
-      _array_of(np.int32),
-      _array_of(np.int32),
-      _array_of(np.float32),
-      ctypes.c_int32,
-      ctypes.c_int32,
-      _array_of(np.float32),
-      _array_of(np.float32),
-      _array_of(np.float32),
-    ]
     self.window_samples: int = self._library.head_window_samples()
     self.has_pulse = bool(self._library.head_is_pulse_head())
+    self.input_scale = np.float32(self._library.head_input_scale())
+    self.input_zero_point: int = self._library.head_input_zero_point()
+
+  def stream(
+    self, window_stride: int = contract.WINDOW_STRIDE_S * contract.GRID_RATE_HZ
+  ) -> 'HeadStream':
+    """Returns a fresh state to push frames to.
+
+    Args:
+      window_stride: grid samples from one estimate to the next; the first is
+        made at sample window_samples - 1.
+    """
+    return HeadStream(self._library, self.window_samples, window_stride)
 
   def run(
     self,
@@ -142,37 +164,7 @@ class CompiledHead:
       window_stride: grid samples from one estimate to the next; the first is
         made at sample window_samples - 1.
     """
-    expected = (len(timestamp_s), contract.NUM_FRAME_FEATURES)
-    if feature_codes.dtype != np.int8 or feature_codes.shape != expected:
-      raise ValueError(
-        f'feature_codes: expected int8 {expected}, got '
-        f'{feature_codes.dtype} {feature_codes.shape}'
-      )
-    if window_stride < 1:
-      raise ValueError(
-        f'window_stride: expected at least 1, got {window_stride}'
-      )
-    older, newer, fraction = feature_timeline.grid_positions(timestamp_s)
-    num_samples = len(older)
-    ready = max(num_samples - self.window_samples + 1, 0)
-    num_windows = -(-ready // window_stride)
-    pulse = np.empty(num_samples, np.float32)
-    heart_rate_bpm = np.empty(num_windows, np.float32)
-    confidence = np.empty(num_windows, np.float32)
-    status = self._library.head_run(
-      np.ascontiguousarray(feature_codes),
-      older,
-      newer,
-      fraction,
-      num_samples,
-      window_stride,
-      pulse,
-      heart_rate_bpm,
-      confidence,
-    )
-    if status:
-      raise RuntimeError(f'temporal_head: status {status} in this recording')
-    return HeadRun(pulse, heart_rate_bpm, confidence)
+    return self.stream(window_stride).push(feature_codes, timestamp_s)
 
   def estimates(
     self, feature_codes: np.ndarray, timestamp_s: np.ndarray
@@ -187,6 +179,70 @@ class CompiledHead:
     return evaluation.Estimates(
       evaluation.median_of_windows(result.heart_rate_bpm, len(result.pulse))
     )
+
+
+class HeadStream:
+  """The C head over frames as they come, in bounded memory.
+
+  However the frames are cut into pushes, the results joined are, bit for bit,
+  those of one push of all. A stream belongs to one thread at a time.
+  """
+
+  def __init__(
+    self, library: ctypes.CDLL, window_samples: int, window_stride: int
+  ):
+    """Starts; call CompiledHead.stream instead."""
+    if window_stride < 1:
+      raise ValueError(
+        f'window_stride: expected at least 1, got {window_stride}'
+      )
+    self._library = library
+    self._stride = window_stride
+    self._until_next = window_samples
+    self._grid = grid_stream.GridStream()
+    # float64 for its alignment, which is enough for any member.
+    self._state = np.zeros(-(-library.head_stream_bytes() // 8), np.float64)
+    library.head_stream_init(self._state)
+
+  def push(self, feature_codes: np.ndarray, timestamp_s: np.ndarray) -> HeadRun:
+    """Takes the next frames.
+
+    Args:
+      feature_codes: int8 [num_frames, 48].
+      timestamp_s: float64 [num_frames], seconds, never decreasing, from push
+        to push neither.
+
+    Returns:
+      The pulse of the grid samples that these frames complete, and the
+      estimates that fall due.
+    """
+    expected = (len(timestamp_s), contract.NUM_FRAME_FEATURES)
+    if feature_codes.dtype != np.int8 or feature_codes.shape != expected:
+      raise ValueError(
+        f'feature_codes: expected int8 {expected}, got '
+        f'{feature_codes.dtype} {feature_codes.shape}'
+      )
+    chunk = self._grid.push(feature_codes, timestamp_s)
+    num_samples = len(chunk.fraction)
+    ready = max(num_samples - self._until_next + 1, 0)
+    num_windows = -(-ready // self._stride)
+    self._until_next += num_windows * self._stride - num_samples
+    result = HeadRun(
+      np.empty(num_samples, np.float32),
+      np.empty(num_windows, np.float32),
+      np.empty(num_windows, np.float32),
+    )
+    status = self._library.head_stream_push(
+      self._state,
+      np.ascontiguousarray(chunk.values),
+      *chunk[1:],
+      num_samples,
+      self._stride,
+      *result,
+    )
+    if status:
+      raise RuntimeError(f'temporal_head: status {status} in this recording')
+    return result
 
 
 def compare_with_keras(
@@ -239,7 +295,7 @@ def _compile(c_dir: pathlib.Path) -> ctypes.CDLL:
     )
   compiler = shutil.which(_COMPILER)
   if compiler is None:
-    raise InputError(
+    raise NoCompilerError(
       f'no C compiler: {_COMPILER!r} is not on PATH; install gcc or clang'
     )
   with tempfile.TemporaryDirectory() as folder:
@@ -252,4 +308,24 @@ def _compile(c_dir: pathlib.Path) -> ctypes.CDLL:
     if result.returncode:
       raise InputError(f'{source}: does not compile\n{result.stderr}')
     # The loaded library outlives its file.
-    return ctypes.CDLL(library)
+    return _declare(ctypes.CDLL(library))
+
+
+def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
+  library.head_input_scale.restype = ctypes.c_float
+  library.head_stream_bytes.restype = ctypes.c_size_t
+  library.head_stream_init.argtypes = [_array_of(np.float64)]
+  library.head_stream_init.restype = None
+  library.head_stream_push.argtypes = [
+    _array_of(np.float64),
+    _array_of(np.int8),
+    _array_of(np.int32),
+    _array_of(np.int32),
+    _array_of(np.float32),
+    ctypes.c_int32,
+    ctypes.c_int32,
+    _array_of(np.float32),
+    _array_of(np.float32),
+    _array_of(np.float32),
+  ]
+  return library

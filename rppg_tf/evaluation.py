@@ -5,7 +5,7 @@ frames, causally. An estimate is made of the last 10 s, every second.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -31,13 +31,43 @@ class Estimates:
   confidence: np.ndarray | None = None
 
 
-# (codes int8 [frames, 3, 36, 36, 3], timestamp_s float64 [frames]) → Estimates
-Estimator = Callable[[np.ndarray, np.ndarray], Estimates]
+# Takes a recording: an example of tfds_ubfc as NumPy, and `codes`, int8
+# [frames, 3, 36, 36, 3], which the NPU reads.
+Estimator = Callable[[dict], Estimates]
 
 
 def window_ends(num_samples: int) -> np.ndarray:
   """Returns the last sample of each 10 s window, int64 [windows]."""
   return np.arange(contract.WINDOW_SAMPLES - 1, num_samples, _STRIDE)
+
+
+def pulse_windows(
+  values: np.ndarray, length: int = contract.WINDOW_SAMPLES
+) -> np.ndarray:
+  """Cuts the last `length` samples up to the end of each 10 s window.
+
+  Args:
+    values: float [samples] on the 30 Hz grid.
+    length: samples; ends before which there are fewer are left out.
+
+  Returns:
+    float [windows, length].
+  """
+  ends = window_ends(len(values))
+  ends = ends[ends + 1 >= length]
+  return values[ends[:, np.newaxis] + np.arange(1 - length, 1)]
+
+
+def first_estimate_s(timestamp_s: np.ndarray) -> float | None:
+  """Returns how long after its first frame a recording has an estimate.
+
+  That is the frame at or after the 300th grid time; computing comes on top.
+  None if the recording ends before.
+  """
+  _, newer, _ = feature_timeline.grid_positions(timestamp_s)
+  if len(newer) < contract.WINDOW_SAMPLES:
+    return None
+  return float(timestamp_s[newer[contract.WINDOW_SAMPLES - 1]] - timestamp_s[0])
 
 
 def float_features(spatial_cnn, input_quantisation, codes) -> np.ndarray:
@@ -91,9 +121,9 @@ def float_estimator(spatial_cnn, head, input_quantisation) -> Estimator:
 
   encode = tf.function(spatial_cnn, reduce_retracing=True)
 
-  def estimate(codes, timestamp_s):
-    features = float_features(encode, input_quantisation, codes)
-    return head_estimates(head, features, timestamp_s)
+  def estimate(recording):
+    features = float_features(encode, input_quantisation, recording['codes'])
+    return head_estimates(head, features, recording['timestamp_s'])
 
   return estimate
 
@@ -101,9 +131,10 @@ def float_estimator(spatial_cnn, head, input_quantisation) -> Estimator:
 def int8_estimator(int8_cnn, head) -> Estimator:
   """Returns the INT8 CNN with a Keras head as an estimator."""
 
-  def estimate(codes, timestamp_s):
-    features = int8_cnn.dequantise(int8_cnn.frame_features(codes))
-    return head_estimates(head, features, timestamp_s)
+  def estimate(recording):
+    features = int8_cnn.frame_features(recording['codes'])
+    features = int8_cnn.dequantise(features)
+    return head_estimates(head, features, recording['timestamp_s'])
 
   return estimate
 
@@ -111,9 +142,9 @@ def int8_estimator(int8_cnn, head) -> Estimator:
 def int8_c_estimator(int8_cnn, compiled_head) -> Estimator:
   """Returns the INT8 CNN with the emitted C head as an estimator."""
 
-  def estimate(codes, timestamp_s):
-    features = int8_cnn.frame_features(codes)
-    return compiled_head.estimates(features, timestamp_s)
+  def estimate(recording):
+    features = int8_cnn.frame_features(recording['codes'])
+    return compiled_head.estimates(features, recording['timestamp_s'])
 
   return estimate
 
@@ -121,13 +152,34 @@ def int8_c_estimator(int8_cnn, compiled_head) -> Estimator:
 def reference_bpm(heart_rate_bpm, timestamp_s) -> np.ndarray:
   """Returns the mean label of each 10 s window, NaN where any is unknown."""
   rates = feature_timeline.to_grid(heart_rate_bpm, timestamp_s)
-  return np.array(
-    [
-      np.mean(rates[end + 1 - contract.WINDOW_SAMPLES : end + 1])
-      for end in window_ends(len(rates))
-    ],
-    np.float32,
-  )
+  return np.mean(pulse_windows(rates), axis=1, dtype=np.float32)
+
+
+def estimated(
+  examples: Iterable[dict], mode: str, estimators: dict[str, Estimator]
+) -> Iterator[tuple[dict, dict[str, Estimates]]]:
+  """Runs every estimator on every recording that has 10 s.
+
+  Args:
+    examples: recordings of tfds_ubfc as NumPy.
+    mode: one of background.MODES.
+    estimators: by name.
+
+  Yields:
+    The recording with its `codes`, and what each estimator says of it.
+  """
+  for example in examples:
+    timestamp_s = example['timestamp_s']
+    if first_estimate_s(timestamp_s) is None:
+      continue
+    codes = background.input_codes(
+      example['frames'], timestamp_s, example['face_found'], mode
+    )
+    recording = {**example, 'codes': codes}
+    yield (
+      recording,
+      {name: estimator(recording) for name, estimator in estimators.items()},
+    )
 
 
 def evaluate(
@@ -145,82 +197,103 @@ def evaluate(
     training_mean_bpm: what the training-mean predictor says.
 
   Returns:
-    A row for each window that has a label: {subject, time_s, reference_bpm,
-    train_mean, and for each estimator its BPM and NAME_confidence}.
+    The rows of window_rows, of all recordings.
+
+  Raises:
+    InputError: there is no window with a label.
   """
   rows = []
-  for example in examples:
-    rows += _recording_rows(example, mode, estimators, training_mean_bpm)
+  for recording, estimates in estimated(examples, mode, estimators):
+    rows += window_rows(recording, estimates, training_mean_bpm)
+  check_any(rows)
+  return rows
+
+
+def check_any(rows: list[dict]) -> None:
+  """Refuses an evaluation without a window."""
   if not rows:
     raise InputError(
       'no window of 10 s with a label in these recordings; give longer ones'
     )
-  return rows
 
 
-def _recording_rows(example, mode, estimators, training_mean_bpm):
-  timestamp_s = example['timestamp_s']
-  codes = background.input_codes(
-    example['frames'], timestamp_s, example['face_found'], mode
+def window_rows(
+  recording: dict, estimates: dict[str, Estimates], training_mean_bpm: float
+) -> list[dict]:
+  """Returns a row for each window that has a label.
+
+  Args:
+    recording: an example of tfds_ubfc as NumPy.
+    estimates: by name.
+    training_mean_bpm: what the training-mean predictor says.
+
+  Returns:
+    {subject, time_s, reference_bpm, train_mean, and for each estimator its
+    BPM, NAME_confidence and, where it has a pulse, NAME_snr_db}.
+  """
+  reference = reference_bpm(
+    recording['heart_rate_bpm'], recording['timestamp_s']
   )
-  reference = reference_bpm(example['heart_rate_bpm'], timestamp_s)
-  if not len(reference):
-    return []
-  estimates = {
-    name: estimator(codes, timestamp_s)
-    for name, estimator in estimators.items()
+  columns = {
+    'reference_bpm': reference,
+    'train_mean': np.full(len(reference), training_mean_bpm),
   }
-  rows = []
-  for window in np.flatnonzero(np.isfinite(reference)):
-    row = {
-      'subject': example['subject'].decode(),
+  for name, estimate in estimates.items():
+    columns[name] = estimate.heart_rate_bpm
+    if estimate.confidence is not None:
+      columns[f'{name}_confidence'] = estimate.confidence
+    if estimate.pulse is not None:
+      columns[f'{name}_snr_db'] = metrics.pulse_snr_db(
+        pulse_windows(estimate.pulse), reference
+      )
+  subject = recording['subject'].decode()
+  return [
+    {
+      'subject': subject,
       'time_s': float(window * contract.WINDOW_STRIDE_S + contract.WINDOW_S),
-      'reference_bpm': float(reference[window]),
-      'train_mean': training_mean_bpm,
     }
-    for name, estimate in estimates.items():
-      row[name] = float(estimate.heart_rate_bpm[window])
-      if estimate.confidence is not None:
-        row[f'{name}_confidence'] = float(estimate.confidence[window])
-    rows.append(row)
-  return rows
+    | {name: float(values[window]) for name, values in columns.items()}
+    for window in np.flatnonzero(np.isfinite(reference))
+  ]
 
 
 def summarise(rows: list[dict], name: str) -> dict:
-  """Errors of one estimator over all windows, and per subject."""
-  summary = _errors(rows, name)
+  """Errors of one estimator over all windows, and per subject.
+
+  Returns:
+    metrics.heart_rate_errors of all windows, snr_db (the mean) where the
+    estimator has a pulse, mae_interval_bpm (95 %, [low, high]), and
+    per_subject: the same without the interval, by subject.
+  """
+  summary = errors(rows, name)
+  summary['mae_interval_bpm'] = list(
+    metrics.bootstrap_mae_interval_bpm(
+      absolute_error_bpm(rows, name), [row['subject'] for row in rows]
+    )
+  )
   subjects = dict.fromkeys(row['subject'] for row in rows)
   summary['per_subject'] = {
-    subject: _errors([row for row in rows if row['subject'] == subject], name)
+    subject: errors([row for row in rows if row['subject'] == subject], name)
     for subject in subjects
   }
   return summary
 
 
-def _errors(rows, name):
-  return metrics.heart_rate_errors(
-    np.array([row['reference_bpm'] for row in rows]),
-    np.array([row[name] for row in rows]),
+def errors(rows: list[dict], name: str) -> dict:
+  """Errors of one estimator over some rows, as summarise describes."""
+  found = metrics.heart_rate_errors(
+    column(rows, 'reference_bpm'), column(rows, name)
   )
+  if f'{name}_snr_db' in rows[0]:
+    found['snr_db'] = float(np.mean(column(rows, f'{name}_snr_db')))
+  return found
 
 
-def table(summaries: dict[str, dict]) -> str:
-  """Returns the summaries as text: overall, then the MAE per subject."""
-  lines = [
-    f'{"":12}{"MAE":>8}{"RMSE":>8}{"MAPE %":>8}{"r":>8}{"windows":>9}',
-  ]
-  for name, errors in summaries.items():
-    lines.append(
-      f'{name:12}{errors["mae_bpm"]:8.2f}{errors["rmse_bpm"]:8.2f}'
-      f'{errors["mape_percent"]:8.2f}{errors["pearson_r"]:8.3f}'
-      f'{errors["windows"]:9d}'
-    )
-  subjects = next(iter(summaries.values()))['per_subject']
-  lines += ['', f'{"MAE of":12}' + ''.join(f'{n:>12}' for n in summaries)]
-  for subject in subjects:
-    cells = (
-      f'{errors["per_subject"][subject]["mae_bpm"]:12.2f}'
-      for errors in summaries.values()
-    )
-    lines.append(f'{subject:12}' + ''.join(cells))
-  return '\n'.join(lines)
+def absolute_error_bpm(rows: list[dict], name: str) -> np.ndarray:
+  """Returns how far off an estimator is, float64 [windows]."""
+  return np.abs(column(rows, name) - column(rows, 'reference_bpm'))
+
+
+def column(rows: list[dict], name: str) -> np.ndarray:
+  """Returns one column of the rows, float64 [windows]."""
+  return np.array([row[name] for row in rows], np.float64)

@@ -81,6 +81,9 @@ class FaceDetector:
   """Finds the largest frontal face with OpenCV's Haar cascade.
 
   Loads the cascade once. Not safe for use from two threads at a time.
+
+  Attributes:
+    num_faces: faces that the last `find` saw, of those it looked for.
   """
 
   def __init__(self):
@@ -90,6 +93,7 @@ class FaceDetector:
         f'{cv2.data.haarcascades}{CASCADE_FILE}: expected a Haar cascade, got '
         'none: install opencv-python as pinned in requirements.txt'
       )
+    self.num_faces = 0
 
   def find(self, frame: np.ndarray, tracked_width_px: int = 0) -> Box | None:
     """Looks for the largest face.
@@ -124,7 +128,8 @@ class FaceDetector:
     boxes = self._cascade.detectMultiScale(
       grey, CASCADE_SCALE_STEP, CASCADE_MIN_NEIGHBOURS, minSize=(min_px, min_px)
     )
-    if not len(boxes):
+    self.num_faces = len(boxes)
+    if not self.num_faces:
       return None
     # Of equals the upper left one: the order of OpenCV's list is not defined.
     return min(map(tuple, boxes.tolist()), key=lambda b: (-b[2] * b[3], b[:2]))

@@ -30,12 +30,13 @@ def grid_positions(
   elapsed_s = np.asarray(timestamp_s, np.float64)
   elapsed_s = elapsed_s - elapsed_s[0]
   rate_hz = contract.GRID_RATE_HZ
-  num_samples = int(np.floor(elapsed_s[-1] * rate_hz)) + 1
-  grid_s = np.arange(num_samples) / rate_hz
+  # One more than needed, then cut: the product may round either way.
+  grid_s = np.arange(int(elapsed_s[-1] * rate_hz) + 2) / rate_hz
+  grid_s = grid_s[grid_s <= elapsed_s[-1]]
   newer = np.searchsorted(elapsed_s, grid_s, side='left')
   older = np.maximum(newer - 1, 0)
   span_s = elapsed_s[newer] - elapsed_s[older]
-  fraction = np.ones(num_samples, np.float32)
+  fraction = np.ones(len(grid_s), np.float32)
   np.divide(
     grid_s - elapsed_s[older],
     span_s,

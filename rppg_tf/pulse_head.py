@@ -5,8 +5,8 @@ Two stages, both causal and both cheap to run frame by frame:
   48 features → running standardisation → 3 causal convolutions → one pulse
   sample a frame;
   last 10 s of the pulse → Hann-windowed power at 40, 42, ... 180 BPM →
-  logarithm → 3 small convolutions over the rates → distribution over rates →
-  its mean (BPM) and the probability near it (confidence).
+  logarithm, plus 3 small convolutions over it → distribution over rates →
+  mean of its cubes (BPM) and the probability near that (confidence).
 
 `build_pulse_head` is the batch form that trains; `PulseStream` computes the
 same pulse one frame at a time, which is what the emitted C does.
@@ -34,6 +34,9 @@ CONFIDENCE_SPAN_BPM = 6.0
 _PULSE_LAYERS = ('pulse_conv1', 'pulse_conv2', 'pulse')
 _RATE_KERNEL_SIZES = (9, 9, 5)
 _RATE_CHANNELS = 8
+# What the spectrum's logarithm weighs in the logits before training: the head
+# begins as a soft choice of the highest peak, and learns when not to.
+_RATE_SKIP = 2.0
 
 
 def rates_bpm() -> np.ndarray:
@@ -154,11 +157,17 @@ class PulseSpectrum(keras.layers.Layer):
 
 @keras.utils.register_keras_serializable('rppg_tf')
 class ExpectedRate(keras.layers.Layer):
-  """[..., 71] probabilities → [...] BPM, the mean of the distribution."""
+  """[..., 71] probabilities → [...] BPM, the mean of their cubes.
+
+  The cubes, scaled to sum up to 1, are the distribution at a third of its
+  temperature: what lies far from its peak does not pull the mean away.
+  """
 
   def call(self, probability):
-    """Sums rate times probability."""
-    return tf.linalg.matvec(probability, rates_bpm())
+    """Sums rate times cube."""
+    cubes = probability**3
+    moment = tf.linalg.matvec(cubes, rates_bpm())
+    return moment / tf.reduce_sum(cubes, axis=-1)
 
 
 @keras.utils.register_keras_serializable('rppg_tf')
@@ -195,8 +204,9 @@ def build_pulse_head(
   x = _causal_conv(1, None, _PULSE_LAYERS[2])(x)  # [batch, samples, 1]
   pulse = keras.layers.Reshape((-1,), name='pulse_wave')(x)
   # [batch, samples]
-  x = PulseSpectrum(window_stride, name='spectrum')(pulse)
+  spectrum = PulseSpectrum(window_stride, name='spectrum')(pulse)
   # [batch, windows, 71, 1]
+  x = spectrum
   for number, kernel_size in enumerate(_RATE_KERNEL_SIZES, 1):
     last = number == len(_RATE_KERNEL_SIZES)
     x = keras.layers.Conv1D(
@@ -206,6 +216,14 @@ def build_pulse_head(
       activation=None if last else 'relu',
       name=f'rate_conv{number}',
     )(x)  # [batch, windows, 71, 8], at last [batch, windows, 71, 1]
+  skip = keras.layers.Conv1D(
+    1,
+    1,
+    use_bias=False,
+    kernel_initializer=keras.initializers.Constant(_RATE_SKIP),
+    name='rate_skip',
+  )(spectrum)  # [batch, windows, 71, 1]
+  x = keras.layers.Add(name='rate_scores')([x, skip])
   x = keras.layers.Reshape((-1, contract.NUM_RATES), name='rate_logits')(x)
   probability = keras.layers.Softmax(name='rate_probability')(x)
   # [batch, windows, 71]

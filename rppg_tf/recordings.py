@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from absl import logging
 
-from rppg_tf import face_rois, heart_rate_labels
+from rppg_tf import face_rois
 from rppg_tf.entry_point import InputError
 
 VIDEO_NAME = 'vid.avi'
@@ -66,6 +66,7 @@ class VideoReader:
   Attributes:
     header_frames: number of frames that the file's header claims; 0 if it
       says nothing, and for a camera. Not to be trusted: count what you read.
+    header_rate_hz: frames/s that the header claims; 0 if it says nothing.
 
   Raises:
     RecordingError: missing or unreadable.
@@ -82,6 +83,11 @@ class VideoReader:
       self._capture = cv2.VideoCapture(
         self._name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, num_threads]
       )
+    if self._is_camera and not self._capture.isOpened():
+      raise RecordingError(
+        f'{self._name}: cannot be opened; check its number, and that no other '
+        'program uses it'
+      )
     if not self._capture.isOpened():
       raise RecordingError(
         f'{self._name}: not a video that OpenCV can open; copy it again, or '
@@ -90,6 +96,7 @@ class VideoReader:
     self.header_frames = max(
       0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
     )
+    self.header_rate_hz = max(0.0, self._capture.get(cv2.CAP_PROP_FPS))
 
   def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
     """Yields (frame, time): uint8 (height, width, 3) BGR, and seconds.
@@ -374,6 +381,9 @@ def _check_num_frames(
 def _labels(
   folder: Path, ground_truth: GroundTruth, frame_timestamp_s: np.ndarray
 ) -> np.ndarray:
+  # SciPy takes a second to load; predict, which has no labels, starts without.
+  from rppg_tf import heart_rate_labels
+
   path = folder / GROUND_TRUTH_NAME
   try:
     rate_bpm = heart_rate_labels.heart_rate_per_frame(

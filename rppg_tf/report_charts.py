@@ -43,7 +43,7 @@ _MARKS = {
   '^': 'M5 1l4.2 8h-8.4z',
   'D': 'M5 .5l4.5 4.5l-4.5 4.5l-4.5-4.5z',
 }
-_STYLE = {
+STYLE = {
   'svg.fonttype': 'none',
   'svg.hashsalt': 'rppg_tf',
   'font.size': 10,
@@ -99,7 +99,7 @@ def history_chart(
     curves: `train` and `validation`, float64 [epochs].
     best: (epoch, value) to be marked.
   """
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(STYLE):
     figure, axes = _figure(_SMALL_IN)
     for curve, values in curves.items():
       axes.plot(
@@ -117,7 +117,7 @@ def history_chart(
     axes.set_xlim(epoch.min() - 0.5, epoch.max() + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=_TICK_STEPS))
-    return _svg(figure, name, label)
+    return to_svg(figure, name, label)
 
 
 def heart_rate_chart(
@@ -137,7 +137,7 @@ def heart_rate_chart(
     range_bpm: bottom and top of the chart.
   """
   widths = {'reference': 4.5, 'model': 2.6}
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(STYLE):
     figure, axes = _figure(_SMALL_IN)
     for curve, values in curves.items():
       axes.plot(
@@ -152,7 +152,7 @@ def heart_rate_chart(
     axes.set_xlabel('time, s')
     axes.set_ylabel('BPM')
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=_TICK_STEPS))
-    return _svg(figure, name, label)
+    return to_svg(figure, name, label)
 
 
 def bland_altman_chart(
@@ -169,7 +169,7 @@ def bland_altman_chart(
     subjects: (reference, estimate) of each, float64 [windows], BPM.
     limits: from report_data.agreement.
   """
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(STYLE):
     figure, axes = _figure(_LARGE_IN)
     for index, (reference_bpm, estimate_bpm) in enumerate(subjects):
       mean_bpm = (reference_bpm + estimate_bpm) / 2
@@ -182,7 +182,7 @@ def bland_altman_chart(
     _label_limits(axes, limits)
     axes.set_xlabel('mean of reference and estimate, BPM')
     axes.set_ylabel('estimate minus reference, BPM')
-    return _svg(figure, name, label)
+    return to_svg(figure, name, label)
 
 
 def confidence_chart(
@@ -195,7 +195,7 @@ def confidence_chart(
     label: says in words what is to be seen.
     subjects: (confidence, absolute error in BPM) of each, float64 [windows].
   """
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(STYLE):
     figure, axes = _figure(_LARGE_IN)
     for index, (confidence, error_bpm) in enumerate(subjects):
       _scatter(axes, index, confidence, error_bpm)
@@ -203,7 +203,7 @@ def confidence_chart(
     axes.set_ylim(bottom=0)
     axes.set_xlabel('confidence')
     axes.set_ylabel('absolute error, BPM')
-    return _svg(figure, name, label)
+    return to_svg(figure, name, label)
 
 
 def _figure(size_in: tuple[float, float]) -> tuple[Figure, Axes]:
@@ -264,7 +264,7 @@ def _broken_at_gaps(time_s: np.ndarray, values: np.ndarray):
   return np.insert(time_s, gaps, np.nan), np.insert(values, gaps, np.nan)
 
 
-def _svg(figure: Figure, name: str, label: str) -> markupsafe.Markup:
+def to_svg(figure: Figure, name: str, label: str) -> markupsafe.Markup:
   """Returns the figure as an SVG element without any address in it."""
   content = io.StringIO()
   nothing = dict.fromkeys(('Creator', 'Date', 'Format', 'Type'))

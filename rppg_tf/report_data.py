@@ -14,8 +14,10 @@ import numpy as np
 from rppg_tf import run_directory
 from rppg_tf.entry_point import InputError
 
-# Forms of a model as `rppg_tf.evaluate` names them, best known first.
-FORMS = ('model', 'int8', 'int8_c', 'train_mean')
+# Forms of a model as `rppg_tf.evaluate` names them, nearest to the board last;
+# then what they are measured against.
+MODEL_FORMS = ('model', 'int8', 'int8_c')
+FORMS = (*MODEL_FORMS, 'pos', 'chrom', 'green', 'train_mean')
 TRAINING_MAE = 'heart_rate_bpm_mae_bpm'
 
 _MADE_BY = {
@@ -63,7 +65,7 @@ class Run:
   @property
   def deployed(self) -> str:
     """The form that is nearest to what the board runs."""
-    return [form for form in self.forms if form != 'train_mean'][-1]
+    return [form for form in self.forms if form in MODEL_FORMS][-1]
 
   @property
   def subjects(self) -> list[str]:

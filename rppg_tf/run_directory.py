@@ -7,7 +7,8 @@ history.csv  tensorboard/ backup/   losses; logs; where a kill resumes
 spatial_cnn.weights.h5 head.weights.h5       the best float model
 spatial_int8.tflite int8_head.weights.h5     the INT8 model (export_tflite)
 temporal_head.c temporal_head.h              its head in C
-metrics.json evaluation.json windows.csv     accuracy
+metrics.json evaluation.json windows.csv     accuracy (evaluate)
+confidence.json           below it an estimate is withheld (evaluate)
 """
 
 import json
@@ -18,6 +19,9 @@ from typing import Any
 
 from rppg_tf import background, contract
 from rppg_tf.entry_point import InputError
+
+# The model that ships; used where no run directory is given.
+PRETRAINED = pathlib.Path(__file__).with_name('pretrained')
 
 FLAGS = 'flags.json'
 SPLIT = 'split.json'

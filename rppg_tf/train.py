@@ -265,8 +265,12 @@ def _lowest_mae_bpm(history: pathlib.Path) -> float:
     return float('inf')
   with history.open(newline='') as file:
     rows = list(csv.DictReader(file))
-  column = 'val_heart_rate_bpm_mae_bpm'
-  return min((float(row[column]) for row in rows), default=float('inf'))
+  values = [row['val_heart_rate_bpm_mae_bpm'] for row in rows]
+  # The row that a kill cut short says nothing.
+  return min(
+    (float(value) for value in values if value not in (None, '', 'NA')),
+    default=float('inf'),
+  )
 
 
 if __name__ == '__main__':

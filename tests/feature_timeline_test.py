@@ -48,3 +48,16 @@ def test_unknown_labels_spread_only_to_their_neighbours():
   grid = feature_timeline.to_grid(values, np.arange(5) * 0.04)
   # Grid times 0, 33, 67, 100, 133 ms; frame 2 is at 80 ms.
   assert np.isnan(grid).tolist() == [False, False, True, True, False]
+
+
+def test_a_last_frame_on_the_grid_gives_a_sample_whatever_the_rounding():
+  for last in range(1, 600):
+    for start_s in (0.0, 1000.0333):
+      time_s = start_s + np.arange(last + 1) / 30
+      _, newer, fraction = feature_timeline.grid_positions(time_s)
+      assert newer.max() <= last
+      assert (fraction > 0).all() and (fraction <= 1).all()
+    # From zero the stamps are the grid times themselves.
+    assert len(
+      feature_timeline.grid_positions(np.arange(last + 1) / 30)[0]
+    ) == (last + 1)

@@ -47,7 +47,7 @@ def trained_cnn():
 
 def test_parameters_by_part():
   assert build_spatial_cnn().count_params() == 9_904
-  assert network.build_head('pulse').count_params() == 7_222
+  assert network.build_head('pulse').count_params() == 7_223
   assert network.build_head('window').count_params() == 10_353
 
 

@@ -143,6 +143,6 @@ def test_window_head_refuses_an_empty_window():
 
 
 def test_parameters_are_few():
-  assert build_pulse_head().count_params() == 7_222
+  assert build_pulse_head().count_params() == 7_223
   assert build_window_head().count_params() == 10_353
   assert build_pulse_head().count_params() < contract.MAX_PARAMETERS

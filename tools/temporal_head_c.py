@@ -114,7 +114,7 @@ def _hash(values: dict) -> str:
 
 def _pulse_values(head: keras.Model) -> dict:
   """Checks a pulse head and returns what its templates need."""
-  weights = _checked_weights(head, _PULSE_LAYERS)
+  weights = _checked_weights(head, _PULSE_LAYERS, ('rate_skip',))
   kernels = [kernel for kernel, _ in weights]
   _check_outputs('pulse', kernels[2])
   _check_outputs('rate_conv3', kernels[5])
@@ -137,10 +137,17 @@ def _pulse_values(head: keras.Model) -> dict:
     'const_bytes': _num_bytes(weights) + table.nbytes,
     'cost': f'{push_macs} multiply-adds a push, '
     f'{contract.NUM_RATES * rate_macs} an estimate.',
+    'rate_skip': float_literal(_rate_skip(head)),
     **_pulse_numbers(),
     **_dimensions('pulse_conv', kernels[:3]),
     **_dimensions('rate_conv', kernels[3:]),
   }
+
+
+def _rate_skip(head: keras.Model) -> float:
+  """Returns the weight with which the spectrum is added to the logits."""
+  (kernel,) = head.get_layer('rate_skip').get_weights()
+  return kernel.item()
 
 
 def _pulse_numbers() -> dict:
@@ -223,14 +230,15 @@ def _dimensions(name: str, kernels: list[np.ndarray]) -> dict[str, int]:
 
 
 def _checked_weights(
-  head: keras.Model, expected: tuple[_Layer, ...]
+  head: keras.Model, expected: tuple[_Layer, ...], other: tuple[str, ...] = ()
 ) -> list[_Weights]:
   """Returns the weights per layer, or says what the C does not compute."""
   found = [layer.name for layer in head.layers if layer.get_weights()]
   names = [layer.name for layer in expected]
-  if found != names:
+  if found != [*names, *other]:
     raise ValueError(
-      f'{head.name}: expected layers with weights {names}, got {found}'
+      f'{head.name}: expected layers with weights {[*names, *other]}, got '
+      f'{found}'
     )
   for layer in expected:
     _check_config(head.get_layer(layer.name).get_config(), layer)

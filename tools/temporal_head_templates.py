@@ -208,7 +208,7 @@ static int32_t next_slot(int32_t slot, int32_t num_slots) {
 """)
 
 PULSE_OUTPUTS = """\
- * Output  heart rate in BPM, the mean of a distribution over rates;
+ * Output  heart rate in BPM, the mean of a sharpened distribution over rates;
  *         confidence, that distribution's share near the mean;
  *         the newest sample of the pulse wave, without unit."""
 
@@ -419,7 +419,8 @@ static void rate_conv(const layer_t *layer, const float *columns,
 }
 
 /* Three convolutions over the rates, each a few rates behind the one before:
- * only the columns that its taps reach are kept.
+ * only the columns that its taps reach are kept. The spectrum itself is added
+ * to their outcome.
  */
 static void rate_logits(const float *spectrum, float *logits) {
   enum { LAG2 = $rate_conv2_taps / 2, LAG3 = LAG2 + $rate_conv3_taps / 2 };
@@ -441,6 +442,7 @@ static void rate_logits(const float *spectrum, float *logits) {
     if (rate3 >= 0) {
       rate_conv(&rate_conv3, &hidden2[0][0], $rate_conv3_taps, rate3,
                 &logits[rate3]);
+      logits[rate3] += $rate_skip * spectrum[rate3];
     }
   }
 }
@@ -449,20 +451,23 @@ static float rate_bpm(int32_t rate) {
   return (float)(TEMPORAL_HEAD_MIN_BPM + $rate_step_bpm * rate);
 }
 
-/* Softmax, its mean and the share of it near the mean. */
+/* Softmax, the mean of its cubes and the share of it near that mean. */
 static void summarise(float *logits, temporal_head_estimate_t *estimate) {
   float largest = logits[0];
   for (int32_t rate = 1; rate < NUM_RATES; ++rate) {
     largest = (logits[rate] > largest) ? logits[rate] : largest;
   }
   float total = 0.0f;
+  float total_cubes = 0.0f;
   float moment = 0.0f;
   for (int32_t rate = 0; rate < NUM_RATES; ++rate) {
     logits[rate] = expf(logits[rate] - largest);
+    const float cube = logits[rate] * logits[rate] * logits[rate];
     total += logits[rate];
-    moment = fmaf(logits[rate], rate_bpm(rate), moment);
+    total_cubes += cube;
+    moment = fmaf(cube, rate_bpm(rate), moment);
   }
-  const float bpm = moment / total;
+  const float bpm = moment / total_cubes;
   float near = 0.0f;
   for (int32_t rate = 0; rate < NUM_RATES; ++rate) {
     const float distance = fabsf(rate_bpm(rate) - bpm);

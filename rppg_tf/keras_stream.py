@@ -1,0 +1,88 @@
+"""The float Keras model over frames as they come, in bounded memory.
+
+The head is taken apart: its pulse sample by sample in NumPy (PulseStream),
+and Keras from the last 10 s of the pulse on. Differs from the whole head by
+roundings only.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from rppg_tf import contract, evaluation, grid_stream
+from rppg_tf.compiled_head import HeadRun
+from rppg_tf.keras_compat import keras
+from rppg_tf.pulse_head import PulseStream
+
+_STRIDE = contract.WINDOW_STRIDE_S * contract.GRID_RATE_HZ
+
+
+class KerasStream:
+  """Codes of frames → pulse and estimates; as HeadStream, but from pixels."""
+
+  def __init__(
+    self,
+    spatial_cnn: keras.Model,
+    head: keras.Model,
+    input_quantisation: tuple[float, int],
+  ):
+    """Starts.
+
+    Args:
+      spatial_cnn: float32 [n, 36, 36, 3] → [n, 16].
+      head: of build_pulse_head.
+      input_quantisation: (scale, zero_point) of the int8 codes.
+
+    Raises:
+      ValueError: another head, which has no pulse.
+    """
+    if head.name != 'pulse_head':
+      raise ValueError(f'head: expected the pulse head, got {head.name!r}')
+    self._encode = tf.function(spatial_cnn, reduce_retracing=True)
+    self._rate = keras.Model(
+      head.get_layer('pulse_wave').output,
+      [head.get_layer(name).output for name in ('heart_rate', 'confidence')],
+    )
+    self._quantisation = input_quantisation
+    self._grid = grid_stream.GridStream()
+    self._pulse_stream = PulseStream(head)
+    self._pulse = np.empty(0, np.float32)
+    self._until_next = contract.WINDOW_SAMPLES
+
+  def push(self, codes: np.ndarray, timestamp_s: np.ndarray) -> HeadRun:
+    """Takes the next frames.
+
+    Args:
+      codes: int8 [num_frames, 3, 36, 36, 3] (background.py).
+      timestamp_s: float64 [num_frames], seconds, never decreasing, from push
+        to push neither.
+
+    Returns:
+      The pulse of the grid samples that these frames complete, and the
+      estimates that fall due, every second.
+    """
+    features = evaluation.float_features(
+      self._encode, self._quantisation, codes
+    )
+    chunk = self._grid.push(features, timestamp_s)
+    start = chunk.values[chunk.older]
+    fraction = chunk.fraction[:, np.newaxis]
+    columns = start + fraction * (chunk.values[chunk.newer] - start)
+    pulse = np.array(
+      [self._pulse_stream.push(column) for column in columns], np.float32
+    )
+    estimates = [self._estimate(sample) for sample in self._due(pulse)]
+    bpm, confidence = np.array(estimates, np.float32).reshape(-1, 2).T
+    return HeadRun(pulse, bpm, confidence)
+
+  def _due(self, pulse: np.ndarray):
+    """Takes in the pulse; yields whenever the window is one to estimate."""
+    for sample in pulse:
+      self._pulse = np.append(self._pulse, sample)[-contract.WINDOW_SAMPLES :]
+      self._until_next -= 1
+      if not self._until_next:
+        self._until_next = _STRIDE
+        yield self._pulse
+
+  def _estimate(self, window: np.ndarray) -> tuple[float, float]:
+    bpm, confidence = self._rate(window[np.newaxis], training=False)
+    return float(bpm[0, 0]), float(confidence[0, 0])
