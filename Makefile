@@ -89,7 +89,7 @@ pretrained: .venv/installed
 	  --flagfile=rppg_tf/flagfiles/pretrained.flags \
 	  --data_dir=$(PRETRAINED)/data --run_dir=$(PRETRAINED)/run
 	$(BIN)/python -m tools.export_tflite --data_dir=$(PRETRAINED)/data \
-	  --run_dir=$(PRETRAINED)/run
+	  --run_dir=$(PRETRAINED)/run --epochs=2
 	$(BIN)/python -m tools.emit_temporal_head --run_dir=$(PRETRAINED)/run \
 	  --output_dir=$(PRETRAINED)/run
 	$(BIN)/python -m rppg_tf.evaluate --data_dir=$(PRETRAINED)/data \

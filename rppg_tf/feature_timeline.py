@@ -29,10 +29,31 @@ def grid_positions(
   """
   elapsed_s = np.asarray(timestamp_s, np.float64)
   elapsed_s = elapsed_s - elapsed_s[0]
+  return positions_at(grid_times(elapsed_s[-1]), elapsed_s)
+
+
+def grid_times(last_s: float, first_sample: int = 0) -> np.ndarray:
+  """Returns the grid times up to `last_s`, float64 seconds.
+
+  Args:
+    last_s: seconds from the first frame to the newest one.
+    first_sample: number of the grid time to begin with.
+  """
   rate_hz = contract.GRID_RATE_HZ
   # One more than needed, then cut: the product may round either way.
-  grid_s = np.arange(int(elapsed_s[-1] * rate_hz) + 2) / rate_hz
-  grid_s = grid_s[grid_s <= elapsed_s[-1]]
+  times_s = np.arange(first_sample, int(last_s * rate_hz) + 2) / rate_hz
+  return times_s[times_s <= last_s]
+
+
+def positions_at(
+  grid_s: np.ndarray, elapsed_s: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Finds where given times lie between frames; see grid_positions.
+
+  Args:
+    grid_s: float64 [num_samples], none after the last frame.
+    elapsed_s: float64 [num_frames], times of the frames on the same clock.
+  """
   newer = np.searchsorted(elapsed_s, grid_s, side='left')
   older = np.maximum(newer - 1, 0)
   span_s = elapsed_s[newer] - elapsed_s[older]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rppg_tf import contract
+from rppg_tf import contract, feature_timeline
 
 
 class GridChunk(NamedTuple):
@@ -66,23 +66,9 @@ class GridStream:
     return chunk
 
   def _positions(self, elapsed_s):
-    # As grid_positions counts; roundings may tell a sample one frame late.
-    num_samples = int(np.floor(elapsed_s[-1] * contract.GRID_RATE_HZ)) + 1
-    grid_s = np.arange(self._next_sample, num_samples) / contract.GRID_RATE_HZ
-    grid_s = grid_s[grid_s <= elapsed_s[-1]]
+    grid_s = feature_timeline.grid_times(elapsed_s[-1], self._next_sample)
     self._next_sample += len(grid_s)
-    newer = np.searchsorted(elapsed_s, grid_s, side='left')
-    older = np.maximum(newer - 1, 0)
-    span_s = elapsed_s[newer] - elapsed_s[older]
-    fraction = np.ones(len(grid_s), np.float32)
-    np.divide(
-      grid_s - elapsed_s[older],
-      span_s,
-      out=fraction,
-      where=span_s > 0,
-      casting='unsafe',
-    )
-    return older.astype(np.int32), newer.astype(np.int32), fraction
+    return feature_timeline.positions_at(grid_s, elapsed_s)
 
   def _keep(self, values, elapsed_s):
     """Keeps the frames from the next sample's `older` one on."""

@@ -256,24 +256,12 @@ def cut_batches(
     elapsed_s.append(time_s)
     face_found.append(cut.face_found)
     if len(codes) == num_frames:
-      yield Batch(
-        np.stack(codes),
-        np.array(elapsed_s),
-        np.array(face_found),
-        frame_bgr,
-        cut.box,
-        roi_geometry,
-      )
+      series = map(np.array, (codes, elapsed_s, face_found))
+      yield Batch(*series, frame_bgr, cut.box, roi_geometry)
       codes, elapsed_s, face_found = [], [], []
   if codes:
-    yield Batch(
-      np.stack(codes),
-      np.array(elapsed_s),
-      np.array(face_found),
-      frame_bgr,
-      cut.box,
-      roi_geometry,
-    )
+    series = map(np.array, (codes, elapsed_s, face_found))
+    yield Batch(*series, frame_bgr, cut.box, roi_geometry)
 
 
 class _Normaliser:

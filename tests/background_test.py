@@ -1,11 +1,32 @@
 """Known answers of background normalisation; the bytes that the NPU reads."""
 
+import ctypes
 import math
+import subprocess
 
 import numpy as np
 import pytest
 
 from rppg_tf import background, contract
+
+# The formula as firmware would write it, for one pixel over time.
+_IN_C = """
+#include <math.h>
+#include <stdint.h>
+void codes_of(const uint8_t *pixels, const double *time_s, int32_t num_frames,
+              int8_t *codes) {
+  float level = (float)pixels[0];
+  for (int32_t frame = 0; frame < num_frames; ++frame) {
+    const float pixel = (float)pixels[frame];
+    const float code = rintf((pixel / (level + 1.0f) - 1.0f) * 1280.0f);
+    const double elapsed_s = frame ? time_s[frame] - time_s[frame - 1] : 0.0;
+    const double settled = 1.0 - exp(-elapsed_s / 1.5);
+    const float weight = (float)fmax(settled, 1.0 / (double)(frame + 1));
+    codes[frame] = (int8_t)fminf(fmaxf(code, -128.0f), 127.0f);
+    level += weight * (pixel - level);
+  }
+}
+"""
 
 _SHAPE = (contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE)
 
@@ -100,3 +121,23 @@ def test_unknown_mode_is_refused():
   frames, timestamp_s, found = _recording(7, 2)
   with pytest.raises(ValueError, match=r"expected one of .* got 'raw'"):
     background.input_codes(frames, timestamp_s, found, 'raw')
+
+
+def test_the_bytes_are_those_of_the_same_formula_in_c(tmp_path):
+  source, library = tmp_path / 'codes.c', tmp_path / 'codes.so'
+  source.write_text(_IN_C)
+  flags = ['-std=c99', '-O2', '-ffp-contract=off', '-shared', '-fPIC', '-lm']
+  subprocess.run(['cc', source, '-o', library, *flags], check=True)
+  codes_of = ctypes.CDLL(str(library)).codes_of
+  frames, timestamp_s, found = _recording(8, 120)
+  pixels = np.ascontiguousarray(frames.reshape(120, -1).T)
+  in_c = np.empty(pixels.shape, np.int8)
+  for row in range(len(pixels)):
+    codes_of(
+      pixels[row].ctypes,
+      timestamp_s.ctypes,
+      ctypes.c_int32(120),
+      in_c[row].ctypes,
+    )
+  codes = background.input_codes(frames, timestamp_s, found)
+  np.testing.assert_array_equal(in_c, codes.reshape(120, -1).T)
