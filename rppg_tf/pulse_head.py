@@ -133,6 +133,10 @@ class PulseSpectrum(keras.layers.Layer):
 
   Per window of 300 samples: minus its mean, times Hann, power P of the
   Fourier sum at each rate, log(P / mean over rates of P + POWER_FLOOR).
+
+  No gradient passes back to the pulse, which learns from the PPG alone: the
+  rate is as well read off an inverted wave, and a pulse that has begun as one
+  would have to pass through zero to turn over.
   """
 
   def __init__(self, stride: int, **kwargs):
@@ -141,6 +145,7 @@ class PulseSpectrum(keras.layers.Layer):
 
   def call(self, pulse):
     """Takes the spectrum of every window."""
+    pulse = tf.stop_gradient(pulse)
     windows = tf.signal.frame(pulse, contract.WINDOW_SAMPLES, self.stride)
     windows -= tf.reduce_mean(windows, axis=-1, keepdims=True)
     parts = tf.linalg.matmul(windows * hann_window(), fourier_basis())

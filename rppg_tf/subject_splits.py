@@ -2,7 +2,7 @@
 
 A split never divides a subject: windows of one person on both sides of a
 random split are what makes published figures of such networks too good
-(docs: rppg_facts, section 1).
+(docs/architecture.md).
 """
 
 import csv

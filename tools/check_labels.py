@@ -1,6 +1,6 @@
 """Compares beat labels with the spectrum of the PPG on real UBFC files.
 
-    python -m tools.check_labels --ground_truth_dir=../shared/ubfc_ground_truth
+    python -m tools.check_labels --ground_truth_dir=DATASET_2
 
 For each recording, over 10 s windows every 1 s: |rate of the highest peak of
 the PPG's spectrum - mean of the labels|. The two disagree honestly where
