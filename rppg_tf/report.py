@@ -321,9 +321,9 @@ def _kept(content: Run, epoch, validation_mae_bpm):
 
   None if that epoch is not in the history: a resume has run it again.
   """
-  at = int(np.nanargmin(validation_mae_bpm))
-  lowest_bpm = content.metrics['validation_mae_bpm']
-  if not np.isclose(validation_mae_bpm[at], lowest_bpm):
+  kept_bpm = content.metrics['validation_mae_bpm']
+  at = int(np.nanargmin(np.abs(np.asarray(validation_mae_bpm) - kept_bpm)))
+  if not np.isclose(validation_mae_bpm[at], kept_bpm):
     return None
   return epoch[at], validation_mae_bpm[at]
 

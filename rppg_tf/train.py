@@ -118,7 +118,7 @@ def main() -> None:
   }
   run_directory.write_json(run_dir / 'metrics.json', metrics)
   print(
-    f'best validation MAE {best_mae_bpm:.2f} BPM (clips of validation '
+    f'validation MAE {best_mae_bpm:.2f} BPM (clips of validation '
     f'subjects); run: {run_dir}'
   )
 
@@ -191,7 +191,7 @@ def _build_head() -> keras.Model:
 
 
 def _fit(spatial_cnn, head, recordings, num_recordings: int) -> float:
-  """Trains; returns the lowest validation MAE, BPM."""
+  """Trains; returns the validation MAE of the weights kept, BPM."""
   shape = training.clip_shape(
     _HEAD.value, flags.FLAGS.window, flags.FLAGS.frame_stride
   )
@@ -238,7 +238,11 @@ def _fit(spatial_cnn, head, recordings, num_recordings: int) -> float:
 
 
 class KeepBest(keras.callbacks.Callback):
-  """Saves both parts whenever the validation MAE is the lowest so far."""
+  """Saves both parts whenever the validation loss is the lowest so far.
+
+  The loss and not the MAE: over a few validation subjects the MAE soon says
+  nothing any more, while the pulse still gets better.
+  """
 
   def __init__(self, spatial_cnn, head, run_dir: pathlib.Path):
     super().__init__()
@@ -247,29 +251,30 @@ class KeepBest(keras.callbacks.Callback):
       run_directory.HEAD_WEIGHTS: head,
     }
     self._run_dir = run_dir
-    self.best_mae_bpm = _lowest_mae_bpm(run_dir / 'history.csv')
+    self._lowest_loss, self.best_mae_bpm = _best_so_far(run_dir / 'history.csv')
 
   def on_epoch_end(self, epoch, logs=None):
     """Keras calls this after validation."""
     del epoch
-    mae_bpm = logs['val_heart_rate_bpm_mae_bpm']
-    if mae_bpm < self.best_mae_bpm:
-      self.best_mae_bpm = mae_bpm
+    if logs['val_loss'] < self._lowest_loss:
+      self._lowest_loss = logs['val_loss']
+      self.best_mae_bpm = logs['val_heart_rate_bpm_mae_bpm']
       for name, part in self._parts.items():
         run_directory.save_weights(part, self._run_dir / name)
 
 
-def _lowest_mae_bpm(history: pathlib.Path) -> float:
-  """Returns the lowest validation MAE of the epochs before a resume."""
+def _best_so_far(history: pathlib.Path) -> tuple[float, float]:
+  """Returns loss and MAE, BPM, of the best epoch before a resume."""
+  columns = ('val_loss', 'val_heart_rate_bpm_mae_bpm')
   if not history.exists():
-    return float('inf')
+    return float('inf'), float('inf')
   with history.open(newline='') as file:
-    rows = list(csv.DictReader(file))
-  values = [row['val_heart_rate_bpm_mae_bpm'] for row in rows]
+    rows = [[row[name] for name in columns] for row in csv.DictReader(file)]
   # The row that a kill cut short says nothing.
+  whole = [row for row in rows if not {None, '', 'NA'} & set(row)]
   return min(
-    (float(value) for value in values if value not in (None, '', 'NA')),
-    default=float('inf'),
+    ((float(loss), float(mae_bpm)) for loss, mae_bpm in whole),
+    default=(float('inf'), float('inf')),
   )
 
 
