@@ -13,10 +13,18 @@ Writes evaluation.json and windows.csv, and from the validation subjects
 confidence.json: the confidence below which estimates are to be withheld.
 
 Without --run_dir: the model that ships with the package, on all of the data.
+
+Cross-validation by subject, of which every subject is tested once:
+
+  python -m rppg_tf.evaluate --folds=5 --run_dir=R --data_dir=D \
+    --train_flagfile=F
+
+trains R/fold0 ... R/fold4 (a killed one is resumed, a finished one is kept)
+and pools the windows of all of them. --split_by=window evaluates, or trains
+with --train_flagfile, a run of the leaky protocol (window_split.py).
 """
 
 import csv
-import dataclasses
 import io
 import pathlib
 
@@ -25,16 +33,15 @@ from absl import flags
 
 from rppg_tf import (
   baselines,
-  clips,
   confidence,
   evaluation,
+  evaluation_runs,
   evaluation_tables,
   run_directory,
   window_lengths,
+  window_split,
 )
-from rppg_tf.compiled_head import CompiledHead
 from rppg_tf.entry_point import InputError, run
-from rppg_tf.int8_cnn import Int8SpatialCnn
 
 _RUN_DIR = flags.DEFINE_string(
   'run_dir',
@@ -64,6 +71,27 @@ _RECORDINGS_DIR = flags.DEFINE_string(
   'amplitude.',
 )
 
+_FOLDS = flags.DEFINE_integer(
+  'folds',
+  0,
+  'Cross-validation by subject: train this many runs, RUN_DIR/fold0 and so '
+  'on, and pool their test windows; 0: evaluate RUN_DIR itself.',
+  lower_bound=0,
+)
+_TRAIN_FLAGFILE = flags.DEFINE_string(
+  'train_flagfile',
+  None,
+  'Flags of rppg_tf.train to train with first, for --folds and '
+  '--split_by=window; default for the latter: RUN_DIR is there.',
+)
+_SPLIT_BY = flags.DEFINE_enum(
+  'split_by',
+  'subject',
+  ('subject', 'window'),
+  'window: the leaky protocol, which tests on people that were trained on; '
+  'only to make a number of that kind again.',
+)
+
 _SPLIT_WORDS = {
   'test': 'subjects never trained on',
   'validation': 'subjects that chose the best epoch',
@@ -72,69 +100,36 @@ _SPLIT_WORDS = {
 }
 
 
-@dataclasses.dataclass
-class Collected:
-  """What one pass over the recordings gives; lists grow by recording."""
-
-  rows: list[dict] = dataclasses.field(default_factory=list)
-  length_rows: list[dict] = dataclasses.field(default_factory=list)
-  first_estimates_s: list[float] = dataclasses.field(default_factory=list)
-
-
 def main() -> None:
   """Evaluates, writes, prints the tables."""
+  _check_flags()
   run_dir, json_path = _paths()
-  split = _SPLIT.value or ('test' if _RUN_DIR.value else 'all')
-  subjects = _subjects(run_dir, split)
-  forms = run_estimators(run_dir)
-  collected = _collect(run_dir, subjects, {**forms, **baselines.estimators()})
-  evaluation.check_any(collected.rows)
-  names = [*forms, *baselines.estimators(), 'train_mean']
-  groups = {}
-  if _RECORDINGS_DIR.value:
-    groups = evaluation_tables.groups_of_rows(
-      collected.rows, _RECORDINGS_DIR.value
-    )
-  summaries = {name: _summary(collected.rows, groups, name) for name in names}
-  lengths = window_lengths.summarise(collected.length_rows)
-  threshold = _threshold(run_dir, forms, split, collected.rows)
-  first_s = float(np.mean(collected.first_estimates_s))
-  run_directory.write_json(
-    json_path,
-    {
-      **summaries,
-      'confidence_threshold': threshold and threshold['threshold'],
-      'first_estimate_s': first_s,
-      'window_length': lengths,
-    },
-  )
-  csv_path = json_path.with_name('windows.csv')
-  _write_csv(csv_path, collected.rows)
-  print(f'{split}: {len(subjects)} {_SPLIT_WORDS[split]}, 10 s windows, BPM')
-  _print_tables(summaries, list(groups), lengths)
-  _print_confidence(summaries, collected.rows, threshold)
-  print(f'\nfirst estimate: {first_s:.2f} s after the first frame')
-  print(f'written: {json_path}, {csv_path}')
+  if _SPLIT_BY.value == 'window':
+    _evaluate_split_by_window(run_dir, json_path)
+  else:
+    _evaluate_by_subject(run_dir, json_path)
 
 
-def run_estimators(run_dir: pathlib.Path) -> dict[str, evaluation.Estimator]:
-  """Returns an estimator for each form of the model that is there."""
-  quantisation = run_directory.input_quantisation(run_dir)
-  estimators = {
-    'model': evaluation.float_estimator(
-      *run_directory.load_float(run_dir), quantisation
-    )
-  }
-  if (run_dir / run_directory.INT8_MODEL).is_file():
-    int8_cnn = Int8SpatialCnn(run_dir / run_directory.INT8_MODEL)
-    estimators['int8'] = evaluation.int8_estimator(
-      int8_cnn, run_directory.load_int8_head(run_dir)
-    )
-    if (run_dir / 'temporal_head.c').is_file():
-      estimators['int8_c'] = evaluation.int8_c_estimator(
-        int8_cnn, CompiledHead(run_dir)
+def _check_flags() -> None:
+  leaky = _SPLIT_BY.value == 'window'
+  if not (_FOLDS.value or leaky):
+    if _TRAIN_FLAGFILE.value:
+      raise InputError(
+        '--train_flagfile is for --folds and --split_by=window; run '
+        'rppg_tf.train'
       )
-  return estimators
+    return
+  flag = '--split_by=window' if leaky else '--folds'
+  if leaky and _FOLDS.value:
+    raise InputError('--folds is by subject: not with --split_by=window')
+  if _SPLIT.value:
+    raise InputError(f'--split: not with {flag}, which says what is tested')
+  if leaky and _RECORDINGS_DIR.value:
+    raise InputError(f'--recordings_dir: no such tables with {flag}')
+  if not _RUN_DIR.value:
+    raise InputError(f'{flag}: needs --run_dir')
+  if _FOLDS.value and not _TRAIN_FLAGFILE.value:
+    raise InputError('--folds: needs --train_flagfile, for rppg_tf.train')
 
 
 def _paths() -> tuple[pathlib.Path, pathlib.Path]:
@@ -156,36 +151,155 @@ def _paths() -> tuple[pathlib.Path, pathlib.Path]:
   return run_dir, json_path
 
 
-def _subjects(run_dir: pathlib.Path, split: str) -> list[str]:
-  geometry = run_directory.read_flags(run_dir)['roi_geometry']
+def _evaluate_by_subject(run_dir: pathlib.Path, json_path: pathlib.Path):
+  """Pools what one run, or every fold's, says of its test subjects."""
+  split = _SPLIT.value or ('test' if _RUN_DIR.value else 'all')
+  collected, validation = evaluation_runs.Collected(), []
+  num_subjects, forms = 0, {}
+  for each_dir in _run_dirs(run_dir):
+    evaluation_runs.check_split_by(each_dir, 'subject')
+    subjects = evaluation_runs.subjects_of(each_dir, _DATA_DIR.value, split)
+    num_subjects += len(subjects)
+    forms = evaluation_runs.run_estimators(each_dir)
+    found = evaluation_runs.collect(
+      each_dir, _DATA_DIR.value, subjects, {**forms, **baselines.estimators()}
+    )
+    collected.add(found)
+    validation += _validation_rows(each_dir, forms, split, found.rows)
+  evaluation.check_any(collected.rows)
+  threshold = _threshold(run_dir, list(forms)[-1], split, validation)
+  names = [*forms, *baselines.estimators(), 'train_mean']
+  title = f'{split}: {num_subjects} {_SPLIT_WORDS[split]}, 10 s windows, BPM'
+  if _FOLDS.value:
+    title = f'{_FOLDS.value} folds, {title}'
+  _report(title, names, collected, threshold, json_path)
+
+
+def _run_dirs(run_dir: pathlib.Path):
+  """Yields the run, or those of all folds, each trained when its turn comes."""
+  if not _FOLDS.value:
+    yield run_dir
+  for fold in range(_FOLDS.value):
+    fold_dir = run_dir / f'fold{fold}'
+    evaluation_runs.train(
+      fold_dir,
+      _DATA_DIR.value,
+      _TRAIN_FLAGFILE.value,
+      f'--num_folds={_FOLDS.value}',
+      f'--fold={fold}',
+      '--split_by=subject',
+    )
+    yield fold_dir
+
+
+def _validation_rows(run_dir, forms, split: str, rows: list[dict]) -> list:
+  """Returns the windows that the confidence threshold is chosen on.
+
+  Of the form that is nearest to what the board runs; none with --split=all.
+  """
+  form = list(forms)[-1]
+  if split == 'validation':
+    return rows
+  subjects = run_directory.read_json(run_dir / run_directory.SPLIT)
+  subjects = subjects.get('validation', [])
+  known = rows and f'{form}_confidence' in rows[0]
+  if split == 'all' or not known or not subjects:
+    return []
+  return evaluation_runs.collect(
+    run_dir, _DATA_DIR.value, subjects, {form: forms[form]}
+  ).rows
+
+
+def _threshold(
+  run_dir: pathlib.Path, form: str, split: str, rows: list[dict]
+) -> dict | None:
+  """Chooses the confidence threshold on validation windows, writes it.
+
+  With --split=all nothing is chosen: the run's own threshold is read, if it
+  has one.
+
+  Returns:
+    What confidence.json holds; None if there is no threshold.
+  """
+  path = run_dir / confidence.FILE
   if split == 'all':
-    by_split = clips.subjects_by_split(_DATA_DIR.value, geometry)
-    return sorted(name for names in by_split.values() for name in names)
-  subjects = run_directory.read_json(run_dir / run_directory.SPLIT).get(split)
-  if not subjects:
-    raise InputError(f'{run_dir}: its split {split!r} has no subject')
-  return subjects
-
-
-def _collect(run_dir, subjects: list[str], estimators) -> Collected:
-  """Runs all estimators over the recordings of some subjects."""
-  values = run_directory.read_flags(run_dir)
-  run_metrics = run_directory.read_json(run_dir / 'metrics.json')
-  examples = clips.load_recordings(
-    _DATA_DIR.value, values['roi_geometry'], subjects
+    return run_directory.read_json(path) if path.is_file() else None
+  if not rows or f'{form}_confidence' not in rows[0]:
+    return None
+  chosen = confidence.choose_threshold(
+    evaluation.column(rows, f'{form}_confidence'),
+    evaluation.absolute_error_bpm(rows, form),
   )
-  collected = Collected()
-  for recording, estimates in evaluation.estimated(
-    examples.as_numpy_iterator(), values['background'], estimators
+  subjects = {row['subject'] for row in rows}
+  chosen |= {'form': form, 'subjects': len(subjects)}
+  run_directory.write_json(path, chosen)
+  return chosen
+
+
+def _report(
+  title: str,
+  names: list[str],
+  collected: evaluation_runs.Collected,
+  threshold: dict | None,
+  json_path: pathlib.Path,
+) -> None:
+  """Writes and prints an evaluation by subject."""
+  rows = collected.rows
+  groups = {}
+  if _RECORDINGS_DIR.value:
+    groups = evaluation_tables.groups_of_rows(rows, _RECORDINGS_DIR.value)
+  summaries = {name: _summary(rows, groups, name) for name in names}
+  lengths = window_lengths.summarise(collected.length_rows)
+  first_s = float(np.mean(collected.first_estimates_s))
+  more = {
+    'split_by': 'subject',
+    'folds': _FOLDS.value,
+    'confidence_threshold': threshold and threshold['threshold'],
+    'first_estimate_s': first_s,
+    'window_length': lengths,
+  }
+  written = _write(json_path, summaries | more, rows)
+  print(title)
+  _print_tables(summaries, list(groups), lengths)
+  _print_confidence(summaries, rows, threshold)
+  print(f'\nfirst estimate: {first_s:.2f} s after the first frame')
+  print(written)
+
+
+def _evaluate_split_by_window(run_dir: pathlib.Path, json_path: pathlib.Path):
+  """Evaluates, writes and prints a run of the leaky protocol."""
+  if _TRAIN_FLAGFILE.value:
+    evaluation_runs.train(
+      run_dir,
+      _DATA_DIR.value,
+      _TRAIN_FLAGFILE.value,
+      '--num_folds=0',
+      '--split_by=window',
+    )
+  evaluation_runs.check_split_by(run_dir, 'window')
+  rows = evaluation_runs.collect_split_by_window(run_dir, _DATA_DIR.value)
+  evaluation.check_any(rows)
+  summaries = {
+    name: evaluation.summarise(rows, name)
+    for name in ('model', *baselines.METHODS, 'subject_mean', 'train_mean')
+  }
+  more = {'split_by': 'window', 'warning': window_split.WARNING}
+  written = _write(json_path, summaries | more, rows)
+  warning = f'WARNING: {window_split.WARNING}'
+  for table in (
+    evaluation_tables.error_table(summaries),
+    evaluation_tables.subject_table(summaries),
   ):
-    collected.rows += evaluation.window_rows(
-      recording, estimates, run_metrics['train_mean_bpm']
-    )
-    collected.length_rows += window_lengths.window_rows(recording, estimates)
-    collected.first_estimates_s.append(
-      evaluation.first_estimate_s(recording['timestamp_s'])
-    )
-  return collected
+    print(f'{warning}\n{table}\n')
+  print(written)
+
+
+def _write(json_path: pathlib.Path, content: dict, rows: list[dict]) -> str:
+  """Writes the JSON and, beside it, windows.csv; returns what to say."""
+  run_directory.write_json(json_path, content)
+  csv_path = json_path.with_name('windows.csv')
+  _write_csv(csv_path, rows)
+  return f'written: {json_path}, {csv_path}'
 
 
 def _summary(rows: list[dict], groups: dict, name: str) -> dict:
@@ -198,36 +312,6 @@ def _summary(rows: list[dict], groups: dict, name: str) -> dict:
       evaluation.absolute_error_bpm(rows, name),
     )
   return summary
-
-
-def _threshold(run_dir, forms, split: str, rows: list[dict]) -> dict | None:
-  """Chooses the confidence threshold on validation subjects, writes it.
-
-  Of the form that is nearest to what the board runs. With --split=all nothing
-  is chosen: the run's own threshold is read, if it has one.
-
-  Returns:
-    What confidence.json holds; None if there is no threshold.
-  """
-  path = run_dir / confidence.FILE
-  if split == 'all':
-    return run_directory.read_json(path) if path.is_file() else None
-  form = list(forms)[-1]
-  subjects = run_directory.read_json(run_dir / run_directory.SPLIT)
-  subjects = subjects.get('validation', [])
-  if f'{form}_confidence' not in rows[0] or not subjects:
-    return None
-  if split != 'validation':
-    rows = _collect(run_dir, subjects, {form: forms[form]}).rows
-  if not rows:
-    return None
-  chosen = confidence.choose_threshold(
-    evaluation.column(rows, f'{form}_confidence'),
-    evaluation.absolute_error_bpm(rows, form),
-  )
-  chosen |= {'form': form, 'subjects': len(subjects)}
-  run_directory.write_json(path, chosen)
-  return chosen
 
 
 def _print_tables(summaries: dict, groups: list[str], lengths: dict) -> None:

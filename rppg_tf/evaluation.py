@@ -81,18 +81,22 @@ def float_features(spatial_cnn, input_quantisation, codes) -> np.ndarray:
   return np.concatenate(parts).reshape(-1, contract.NUM_FRAME_FEATURES)
 
 
-def head_estimates(head, features, timestamp_s) -> Estimates:
+def head_outputs(head, features, timestamp_s) -> dict[str, np.ndarray]:
   """Runs a Keras head on float32 [frames, 48] features at measured times."""
   grid = feature_timeline.to_grid(features, timestamp_s)
-  outputs = {
-    name: np.asarray(value)[0]
-    for name, value in head(grid[np.newaxis], training=False).items()
-  }
+  outputs = head(grid[np.newaxis], training=False)
+  return {name: np.asarray(value)[0] for name, value in outputs.items()}
+
+
+def head_estimates(head, features, timestamp_s) -> Estimates:
+  """Estimates by a Keras head, as head_outputs, of the last 10 s each."""
+  outputs = head_outputs(head, features, timestamp_s)
   if head.name == 'pulse_head':
     return Estimates(
       outputs['heart_rate_bpm'], outputs['pulse'], outputs['confidence']
     )
-  return Estimates(median_of_windows(outputs['heart_rate_bpm'], len(grid)))
+  _, newer, _ = feature_timeline.grid_positions(timestamp_s)
+  return Estimates(median_of_windows(outputs['heart_rate_bpm'], len(newer)))
 
 
 def median_of_windows(step_bpm: np.ndarray, num_samples: int) -> np.ndarray:

@@ -16,13 +16,13 @@ _AMPLITUDE_TERCILES = (1 / 3, 2 / 3)
 def error_table(summaries: dict[str, dict]) -> str:
   """Returns the errors over all windows, an estimator a line."""
   lines = [
-    f'{"":11}{"MAE":>7}{"95 % interval":>16}{"RMSE":>7}{"MAPE %":>8}'
+    f'{"":13}{"MAE":>7}{"95 % interval":>16}{"RMSE":>7}{"MAPE %":>8}'
     f'{"r":>8}{"+- s.e.":>8}{"<=3 %":>7}{"<=5 %":>7}{"SNR dB":>8}{"windows":>9}'
   ]
   for name, errors in summaries.items():
     low, high = errors['mae_interval_bpm']
     lines.append(
-      f'{name:11}{errors["mae_bpm"]:7.2f}{low:8.2f} -{high:6.2f}'
+      f'{name:13}{errors["mae_bpm"]:7.2f}{low:8.2f} -{high:6.2f}'
       f'{errors["rmse_bpm"]:7.2f}{errors["mape_percent"]:8.2f}'
       f'{errors["pearson_r"]:8.3f}{errors["pearson_r_standard_error"]:8.3f}'
       f'{errors["within_3_bpm_percent"]:7.1f}'
@@ -54,10 +54,10 @@ def group_table(summaries: dict[str, dict], group: str, title: str) -> str:
 
 def subject_table(summaries: dict[str, dict]) -> str:
   """Returns MAEs, a subject a line and an estimator a column."""
-  lines = [f'{"MAE of":12}' + ''.join(f'{n:>11}' for n in summaries)]
+  lines = [f'{"MAE of":12}' + ''.join(f'{n:>13}' for n in summaries)]
   for subject in next(iter(summaries.values()))['per_subject']:
     cells = (
-      f'{errors["per_subject"][subject]["mae_bpm"]:11.2f}'
+      f'{errors["per_subject"][subject]["mae_bpm"]:13.2f}'
       for errors in summaries.values()
     )
     lines.append(f'{subject:12}' + ''.join(cells))

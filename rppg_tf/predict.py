@@ -27,9 +27,10 @@ import cv2
 import numpy as np
 from absl import flags
 
-from rppg_tf import background_thread, contract, recordings, run_directory
+from rppg_tf import background_thread, contract, run_directory
 from rppg_tf import video_heart_rate as heart_rate
 from rppg_tf.entry_point import InputError, run
+from rppg_tf.video_reader import VideoReader
 
 NO_FACE_EXIT_CODE = 3
 INTERRUPTED_EXIT_CODE = 130
@@ -68,7 +69,7 @@ def main() -> int | None:
   run_dir = _run_dir()
   threshold = heart_rate.read_threshold(run_dir)
   values = run_directory.read_flags(run_dir)
-  video = recordings.VideoReader(source)
+  video = VideoReader(source)
   backend = heart_rate.load_backend(_BACKEND.value, run_dir)
   meter = heart_rate.HeartRateMeter(backend, threshold)
   line = LiveLine(sys.stderr)
@@ -158,7 +159,7 @@ def _stopped_by_ctrl_c(stopped: threading.Event, wanted: bool):
     signal.signal(signal.SIGINT, previous)
 
 
-def _frames(video: recordings.VideoReader, stopped, notify):
+def _frames(video: VideoReader, stopped, notify):
   """Decoded by another thread: (frame, seconds from the first)."""
   frames = background_thread.ahead(_until(video, stopped), _DECODED_FRAMES)
   if _is_camera():
@@ -166,7 +167,7 @@ def _frames(video: recordings.VideoReader, stopped, notify):
   return heart_rate.elapsed_times(frames, video.header_rate_hz, notify)
 
 
-def _until(video: recordings.VideoReader, stopped: threading.Event):
+def _until(video: VideoReader, stopped: threading.Event):
   for pair in video:
     if stopped.is_set():
       return

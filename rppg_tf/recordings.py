@@ -1,12 +1,13 @@
-"""Reading videos, and recordings in the layout of UBFC's DATASET_2.
+"""Reading recordings in the layout of UBFC's DATASET_2.
 
     <any folders>/subjectN/vid.avi           one face, any codec OpenCV reads
                            ground_truth.txt  3 lines, one value per frame:
                                              PPG, heart rate, seconds
 
 Line 2 of ground_truth.txt is never used: it lags, and is corrupt in some
-subjects. A problem with a file is a RecordingError of one line that names the
-file, what is wrong and what to do. No TensorFlow here.
+subjects. A problem with a file is a RecordingError (VideoError if the video
+does not open) of one line that names the file, what is wrong and what to do.
+No TensorFlow here.
 """
 
 import concurrent.futures
@@ -14,7 +15,6 @@ import contextlib
 import itertools
 import os
 import re
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -26,6 +26,7 @@ from absl import logging
 
 from rppg_tf import face_rois
 from rppg_tf.entry_point import InputError
+from rppg_tf.video_reader import VideoReader
 
 VIDEO_NAME = 'vid.avi'
 GROUND_TRUTH_NAME = 'ground_truth.txt'
@@ -54,87 +55,6 @@ class GroundTruth(NamedTuple):
 
   ppg: np.ndarray
   timestamp_s: np.ndarray
-
-
-class VideoReader:
-  """Frames of a video file or a camera, one at a time.
-
-  Args:
-    source: path of a video, or number of a camera.
-    num_threads: decoder threads; 0 leaves the choice to FFmpeg.
-
-  Attributes:
-    header_frames: number of frames that the file's header claims; 0 if it
-      says nothing, and for a camera. Not to be trusted: count what you read.
-    header_rate_hz: frames/s that the header claims; 0 if it says nothing.
-
-  Raises:
-    RecordingError: missing or unreadable.
-  """
-
-  def __init__(self, source: str | os.PathLike | int, num_threads: int = 0):
-    self._is_camera = isinstance(source, int)
-    self._name = f'camera {source}' if self._is_camera else os.fspath(source)
-    if self._is_camera:
-      self._capture = cv2.VideoCapture(source)
-    else:
-      if not os.path.isfile(source):
-        raise RecordingError(f'{self._name}: no such video; check the path')
-      self._capture = cv2.VideoCapture(
-        self._name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, num_threads]
-      )
-    if self._is_camera and not self._capture.isOpened():
-      raise RecordingError(
-        f'{self._name}: cannot be opened; check its number, and that no other '
-        'program uses it'
-      )
-    if not self._capture.isOpened():
-      raise RecordingError(
-        f'{self._name}: not a video that OpenCV can open; copy it again, or '
-        'convert it with ffmpeg'
-      )
-    self.header_frames = max(
-      0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    )
-    self.header_rate_hz = max(0.0, self._capture.get(cv2.CAP_PROP_FPS))
-
-  def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
-    """Yields (frame, time): uint8 (height, width, 3) BGR, and seconds.
-
-    Time is the file's presentation time, or a monotonic clock's for a camera.
-    Iterate once; the video is closed at the end.
-    """
-    try:
-      while True:
-        ok, frame_bgr = self._capture.read()
-        if not ok:
-          return
-        yield frame_bgr, self._time_s()
-    finally:
-      self._capture.release()
-
-  def _time_s(self) -> float:
-    if self._is_camera:
-      return time.monotonic()
-    return self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
-
-
-def read_video_frames(
-  source: str | os.PathLike | int,
-) -> Iterator[tuple[np.ndarray, float]]:
-  """Frames and times of any video, as VideoReader yields them.
-
-  Raises:
-    RecordingError: missing, unreadable, or without a single frame.
-  """
-  empty = True
-  for frame_bgr, time_s in VideoReader(source):
-    empty = False
-    yield frame_bgr, time_s
-  if empty:
-    raise RecordingError(
-      f'{source}: no frame could be decoded; copy or record it again'
-    )
 
 
 def find_recordings(root: str | os.PathLike) -> list[tuple[str, Path]]:
@@ -225,7 +145,8 @@ def check_recording(folder: str | os.PathLike) -> None:
     folder: holds vid.avi and ground_truth.txt.
 
   Raises:
-    RecordingError: a file is missing or unreadable, or the text is malformed.
+    RecordingError: the text is missing, unreadable or malformed.
+    VideoError: the video is missing or unreadable.
   """
   parse_ground_truth(Path(folder) / GROUND_TRUTH_NAME)
   VideoReader(Path(folder) / VIDEO_NAME)
@@ -255,8 +176,9 @@ def read_recording(
     subject: str.
 
   Raises:
-    RecordingError: a file is missing, truncated, unreadable or does not fit
-      the other; no face or no heart beat in the whole recording.
+    RecordingError: a file is truncated, unreadable or does not fit the other;
+      no face or no heart beat in the whole recording.
+    VideoError: the video is missing or does not open.
   """
   folder = Path(folder)
   ground_truth = parse_ground_truth(folder / GROUND_TRUTH_NAME)
@@ -291,7 +213,7 @@ def read_recordings(
     cores are held at a time (23 MB each for 66 s at 30 frames/s).
 
   Raises:
-    RecordingError: of the first folder that cannot be used.
+    RecordingError, VideoError: of the first folder that cannot be used.
   """
   num_workers = os.cpu_count() or 1
   waiting = iter(folders)

@@ -17,7 +17,7 @@ import pathlib
 import tempfile
 from typing import Any
 
-from rppg_tf import background, contract
+from rppg_tf import background
 from rppg_tf.entry_point import InputError
 
 # The model that ships; used where no run directory is given.
@@ -85,12 +85,28 @@ def head_arguments(flags: dict[str, Any]) -> dict[str, int]:
 
 
 def load_float(run_dir: pathlib.Path):
-  """Returns the best float model: (spatial CNN, head)."""
+  """Returns the best float model: (spatial CNN, head).
+
+  Weights from elsewhere may have batch norm folded away already.
+  """
   from rppg_tf.spatial_cnn import build_spatial_cnn
 
-  spatial_cnn = build_spatial_cnn()
-  _load_weights(spatial_cnn, run_dir / SPATIAL_WEIGHTS, 'rppg_tf.train')
+  path = run_dir / SPATIAL_WEIGHTS
+  spatial_cnn = build_spatial_cnn(batch_norm=not _is_folded(path))
+  _load_weights(spatial_cnn, path, 'rppg_tf.train')
   return spatial_cnn, _load_head(run_dir, HEAD_WEIGHTS, 'rppg_tf.train')
+
+
+def _is_folded(path: pathlib.Path) -> bool:
+  """Whether a file of CNN weights is there and has no batch norm."""
+  import h5py
+
+  try:
+    with h5py.File(path) as file:
+      return not any('norm' in name for name in file.get('layers', ['norm']))
+  except OSError:
+    # _load_weights says what is wrong.
+    return False
 
 
 def load_int8_head(run_dir: pathlib.Path):
@@ -124,12 +140,12 @@ def input_quantisation(run_dir: pathlib.Path) -> tuple[float, int]:
   return background.input_quantisation(read_flags(run_dir)['background'])
 
 
-def check_parameters(parts: dict[str, int]) -> str:
-  """Returns a line with the parameters by part; too many is a ValueError."""
-  total = sum(parts.values())
-  if total >= contract.MAX_PARAMETERS:
-    raise ValueError(
-      f'parameters: expected under {contract.MAX_PARAMETERS}, got {total}'
-    )
+def describe_parameters(parts: dict[str, int]) -> str:
+  """Returns a line with the number of parameters by part and in all."""
   listed = ', '.join(f'{name} {count:,}' for name, count in parts.items())
-  return f'parameters: {listed}, total {total:,}'
+  return f'parameters: {listed}, total {sum(parts.values()):,}'
+
+
+def split_by(run_dir: pathlib.Path) -> str:
+  """Returns how a run's data were split: by `subject` or by `window`."""
+  return read_flags(run_dir).get('split_by', 'subject')

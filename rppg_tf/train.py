@@ -12,6 +12,7 @@ import pathlib
 import platform
 import sys
 
+import tensorflow as tf
 from absl import flags
 
 from rppg_tf import (
@@ -21,6 +22,7 @@ from rppg_tf import (
   run_directory,
   subject_splits,
   training,
+  window_split,
 )
 from rppg_tf.entry_point import InputError, run
 from rppg_tf.keras_compat import keras
@@ -66,6 +68,13 @@ _NUM_FOLDS = flags.DEFINE_integer(
 _FOLD = flags.DEFINE_integer(
   'fold', 0, 'Which fold to test on; the next one validates.', lower_bound=0
 )
+_SPLIT_BY = flags.DEFINE_enum(
+  'split_by',
+  'subject',
+  ('subject', 'window'),
+  'window: the leaky protocol, which puts windows of one recording on both '
+  'sides; only to make a number of that kind again.',
+)
 _EPOCHS = flags.DEFINE_integer('epochs', 12, 'Epochs.', lower_bound=1)
 _BATCH_SIZE = flags.DEFINE_integer(
   'batch_size', 4, 'Clips of 11 s in a batch (0.8 GB each).', lower_bound=1
@@ -100,16 +109,11 @@ def main() -> None:
   keras.utils.set_random_seed(_SEED.value)
   split = _split()
   open_run_directory(run_dir, _flag_values(), split)
-  mode = flags.FLAGS.background
-  recordings = {
-    name: clips.prepare(_recordings(subjects), mode).cache()
-    for name, subjects in split.items()
-    if name != 'test'
-  }
+  recordings = _recordings(split)
   spatial_cnn, head = build_spatial_cnn(), _build_head()
   parts = {'spatial_cnn': spatial_cnn, 'head': head}
   counts = {name: part.count_params() for name, part in parts.items()}
-  print(run_directory.check_parameters(counts), flush=True)
+  print(run_directory.describe_parameters(counts), flush=True)
   best_mae_bpm = _fit(spatial_cnn, head, recordings, len(split['train']))
   metrics = {
     'parameters': {**counts, 'total': sum(counts.values())},
@@ -118,8 +122,7 @@ def main() -> None:
   }
   run_directory.write_json(run_dir / 'metrics.json', metrics)
   print(
-    f'validation MAE {best_mae_bpm:.2f} BPM (clips of validation '
-    f'subjects); run: {run_dir}'
+    f'validation MAE {best_mae_bpm:.2f} BPM ({_validated_on()}); run: {run_dir}'
   )
 
 
@@ -165,8 +168,13 @@ def _flag_values() -> dict:
 def _split() -> dict[str, list[str]]:
   """Returns the subjects of train, validation and test."""
   by_split = clips.subjects_by_split(_DATA_DIR.value, flags.FLAGS.roi_geometry)
+  everyone = sorted(name for names in by_split.values() for name in names)
+  if _SPLIT_BY.value == 'window':
+    if _NUM_FOLDS.value:
+      raise InputError('--num_folds is by subject: not with --split_by=window')
+    print(f'warning: {window_split.WARNING}', flush=True)
+    return dict.fromkeys(subject_splits.SPLITS, everyone)
   if _NUM_FOLDS.value:
-    everyone = [name for names in by_split.values() for name in names]
     by_split = subject_splits.fold_split(
       everyone, _NUM_FOLDS.value, _FOLD.value
     )
@@ -179,10 +187,23 @@ def _split() -> dict[str, list[str]]:
   return by_split
 
 
-def _recordings(subjects: list[str]):
-  return clips.load_recordings(
-    _DATA_DIR.value, flags.FLAGS.roi_geometry, subjects
-  )
+def _recordings(split: dict[str, list[str]]) -> dict[str, tf.data.Dataset]:
+  """Returns what is trained and validated on."""
+  return {
+    name: training.prepared_recordings(
+      _DATA_DIR.value,
+      flags.FLAGS.roi_geometry,
+      flags.FLAGS.background,
+      split[name],
+    )
+    for name in ('train', 'validation')
+  }
+
+
+def _validated_on() -> str:
+  if _SPLIT_BY.value == 'window':
+    return window_split.WARNING
+  return 'clips of validation subjects'
 
 
 def _build_head() -> keras.Model:
@@ -195,14 +216,15 @@ def _fit(spatial_cnn, head, recordings, num_recordings: int) -> float:
   shape = training.clip_shape(
     _HEAD.value, flags.FLAGS.window, flags.FLAGS.frame_stride
   )
-  train = clips.training_clips(
+  cutter = window_split if _SPLIT_BY.value == 'window' else clips
+  train = cutter.training_clips(
     recordings['train'],
     shape,
     _BATCH_SIZE.value,
     _CLIPS_PER_RECORDING.value,
     _SEED.value,
   )
-  validation = clips.validation_clips(
+  validation = cutter.validation_clips(
     recordings['validation'], shape, _BATCH_SIZE.value
   )
   joined = network.build_network(

@@ -1,6 +1,10 @@
 """What training and quantisation-aware fine-tuning share."""
 
-from rppg_tf import losses
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from rppg_tf import clips, losses
 from rppg_tf.clips import ClipShape
 from rppg_tf.keras_compat import keras
 
@@ -8,6 +12,27 @@ from rppg_tf.keras_compat import keras
 _WARM_UP = 0.1
 # Puts an error of 10 BPM on a level with a pulse that does not correlate.
 HEART_RATE_LOSS_WEIGHT = 0.1
+
+
+def prepared_recordings(
+  data_dir: str,
+  roi_geometry: str,
+  background_mode: str,
+  subjects: Sequence[str],
+) -> tf.data.Dataset:
+  """Returns the recordings that clips are cut from, prepared and cached.
+
+  Args:
+    data_dir: the --data_dir of `tfds build`.
+    roi_geometry: the dataset's configuration, `inner` or `original`.
+    background_mode: one of background.MODES.
+    subjects: whose recordings.
+
+  Returns:
+    Dataset of what clips.prepare gives.
+  """
+  recordings = clips.load_recordings(data_dir, roi_geometry, subjects)
+  return clips.prepare(recordings, background_mode).cache()
 
 
 def clip_shape(head: str, window: int, frame_stride: int) -> ClipShape:

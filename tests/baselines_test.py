@@ -1,20 +1,15 @@
 """GREEN, CHROM and POS: known answers, gaps, and vitallens as a witness."""
 
-import pathlib
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 from rppg_tf import baselines, contract, evaluation, metrics, spectrum
 from rppg_tf.pulse_head import PulseSpectrum
-from tests import commands
+from tests import vitallens_venv
 
 _SKIN = np.array([170.0, 120.0, 95.0])
 # Relative pulse of red, green and blue: Wang (2017), a white lamp.
 _PULSE_RATIOS = np.array([0.33, 0.77, 0.53])
-_VITALLENS_VENV = commands.ROOT / 'build' / 'vitallens'
 
 
 def _trace(
@@ -170,23 +165,6 @@ def test_the_spectrum_is_the_heads():
 
 # --- vitallens 0.6.2, MIT; `make bench` ---------------------------------------
 
-_VITALLENS = (
-  'vitallens==0.6.2',
-  *('scipy', 'pandas', 'psutil', 'opencv-python-headless'),
-)
-
-
-def _vitallens_python() -> pathlib.Path:
-  """Makes vitallens' venv where it is not yet (40 s); its pins are not ours."""
-  python = _VITALLENS_VENV / 'bin' / 'python'
-  stamp = _VITALLENS_VENV / 'installed'
-  if not stamp.exists():
-    pip = [python, '-m', 'pip', 'install', '--quiet', *_VITALLENS]
-    subprocess.run([sys.executable, '-m', 'venv', _VITALLENS_VENV], check=True)
-    subprocess.run([*pip, '--disable-pip-version-check'], check=True)
-    stamp.touch()
-  return python
-
 
 def _random_traces():
   """Faces of all rates, with drift, shading and noise as in real ones."""
@@ -226,9 +204,8 @@ def _as_ours(name: str, theirs: np.ndarray) -> np.ndarray:
 def test_vitallens_agrees(tmp_path):
   traces = _random_traces()
   np.savez(tmp_path / 'traces.npz', **traces)
-  peer = pathlib.Path(__file__).with_name('vitallens_peer.py')
   paths = [tmp_path / 'traces.npz', tmp_path / 'pulses.npz']
-  subprocess.run([_vitallens_python(), peer, *paths], check=True)
+  vitallens_venv.run('traces', *paths)
   pulses = np.load(paths[1])
   middle = slice(baselines.PROJECTION_SAMPLES, -baselines.PROJECTION_SAMPLES)
   for name, (least_r, most_median_bpm, most_share) in _AGREEMENT.items():

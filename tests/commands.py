@@ -29,14 +29,16 @@ def run_well(*words: object) -> str:
   return done.stdout.strip().splitlines()[-1]
 
 
-def tfds_build(*flags: str) -> subprocess.CompletedProcess:
+def tfds_build(
+  *flags: str, timeout_s: float = 300
+) -> subprocess.CompletedProcess:
   """Runs `tfds build` in tfds_ubfc/."""
   return subprocess.run(
     [_TFDS, 'build', '--config=inner', *flags],
     cwd=ROOT / 'tfds_ubfc',
     capture_output=True,
     text=True,
-    timeout=300,
+    timeout=timeout_s,
     check=False,
     env={**os.environ, 'TQDM_DISABLE': '1'},
   )

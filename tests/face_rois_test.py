@@ -311,11 +311,11 @@ def test_detector_takes_the_largest_face():
   [('talking_face_640x360_24fps.mp4', 0.99, 1.0), ('no_face.mp4', 0.0, 0.0)],
 )
 def test_real_video(name, min_share, max_share):
-  from rppg_tf import recordings
+  from rppg_tf.video_reader import VideoReader
 
   extractor = face_rois.FaceRoiExtractor()
   found, boxes = [], []
-  for frame_bgr, time_s in recordings.read_video_frames(_REAL_VIDEO / name):
+  for frame_bgr, time_s in VideoReader(_REAL_VIDEO / name):
     result = extractor.process(frame_bgr, time_s)
     found.append(result.face_found)
     boxes.append(result.box)

@@ -29,6 +29,7 @@ from rppg_tf import (
   int8_cnn,
   recordings,
   run_directory,
+  video_reader,
 )
 from rppg_tf import video_heart_rate as heart_rate
 from rppg_tf.entry_point import InputError
@@ -135,7 +136,7 @@ def test_predict_is_the_whole_recording_bit_for_bit(pulsing_face, tmp_path):
 def _whole_recording(path) -> compiled_head.HeadRun:
   extractor = face_rois.FaceRoiExtractor()
   time_s, cut = [], []
-  for frame_bgr, at_s in recordings.read_video_frames(path):
+  for frame_bgr, at_s in video_reader.VideoReader(path):
     time_s.append(at_s)
     cut.append(extractor.process(frame_bgr, at_s))
   codes = background.input_codes(
@@ -149,11 +150,28 @@ def _whole_recording(path) -> compiled_head.HeadRun:
   return head.run(cnn.frame_features(codes), np.array(time_s))
 
 
+def test_predict_sees_the_bytes_that_tfds_build_stores(pulsing_face):
+  video = video_reader.VideoReader(pulsing_face)
+  (batch,) = heart_rate.cut_batches(
+    heart_rate.elapsed_times(video, video.header_rate_hz, print),
+    'inner',
+    'none',
+    1000,
+    print,
+  )
+  stored = recordings.read_recording(pulsing_face.parent, 'inner')
+  np.testing.assert_array_equal(
+    batch.codes,
+    background.input_codes(stored['frames'], None, None, 'none'),
+  )
+  assert len(batch.codes) == 391 and batch.face_found.all()
+
+
 @pytest.mark.parametrize('rate_hz', [23, 60, 'varying'])
 def test_a_face_at_72_bpm_reads_72_at_any_frame_times(rate_hz, tmp_path):
   path = tmp_path / 'face.mp4'
   time_s = _write_timed_video(path, rate_hz)
-  got_s = [at_s for _, at_s in recordings.read_video_frames(path)]
+  got_s = [at_s for _, at_s in video_reader.VideoReader(path)]
   np.testing.assert_allclose(got_s, time_s, atol=1e-6)
   done = _predict(f'--video={path}', f'--json={tmp_path / "out.json"}')
   assert done.returncode == 0, done.stderr
@@ -210,7 +228,7 @@ def _with_durations(mp4, durations):
 _FAKE_CAMERA = """
 import itertools, sys, time
 import cv2
-from rppg_tf import entry_point, predict, recordings
+from rppg_tf import entry_point, predict, video_reader
 
 path = sys.argv.pop()
 
@@ -218,7 +236,7 @@ class Camera:
   def __init__(self, number):
     self._path, self._number = path, number
     self._video = cv2.VideoCapture(self._path)
-    recordings.time.monotonic = itertools.count(5, 1 / 30).__next__
+    video_reader.time.monotonic = itertools.count(5, 1 / 30).__next__
   def isOpened(self): return self._number == 7
   def get(self, _): return 0.0
   def release(self): pass

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from rppg_tf import recordings
+from rppg_tf.entry_point import InputError
 from tests.fake_recordings import (
   NUM_FRAMES,
   edit_line,
@@ -203,7 +204,7 @@ def _break_video(folder, how):
 def test_bad_video(tmp_path, how, message):
   folder = write_recording(tmp_path / 'subject1')
   _break_video(folder, how)
-  with pytest.raises(recordings.RecordingError, match=message) as caught:
+  with pytest.raises(InputError, match=message) as caught:
     recordings.read_recording(folder)
   assert str(caught.value).startswith(f'{folder}/vid.avi: ')
   assert '\n' not in str(caught.value)
@@ -221,19 +222,3 @@ def test_a_difference_of_one_percent_is_trimmed_and_said(
     if name != 'subject':
       assert len(value) == num_frames, name
   assert f'120 frames, {num_stamps} time stamps; trimmed' in caplog.text
-
-
-def test_read_video_frames(tmp_path, good):
-  frames = list(recordings.read_video_frames(good / 'vid.avi'))
-  assert len(frames) == NUM_FRAMES
-  np.testing.assert_allclose(
-    [time_s for _, time_s in frames], np.arange(NUM_FRAMES) / 30, atol=1e-6
-  )
-  assert frames[0][0].shape == (240, 240, 3)
-  # A video cut short is no error here: what is there is shown.
-  path = tmp_path / 'cut.avi'
-  path.write_bytes((good / 'vid.avi').read_bytes())
-  truncate(path)
-  assert 0 < sum(1 for _ in recordings.read_video_frames(path)) < NUM_FRAMES
-  with pytest.raises(recordings.RecordingError, match='no such video'):
-    list(recordings.read_video_frames(tmp_path / 'nothing.mp4'))

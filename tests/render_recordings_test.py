@@ -3,8 +3,10 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 import cv2
 import numpy as np
@@ -120,6 +122,56 @@ def test_bad_flags_are_refused_in_a_line(tmp_path, arguments, message):
   assert message in result.stderr
   assert 'Traceback' not in result.stderr
   assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_render_left_is_removed_by_the_next(tmp_path):
+  directory = tmp_path / 'DATASET_2'
+  words = [f'--output_dir={tmp_path}', '--num_recordings=1', '--num_workers=1']
+  killed = subprocess.Popen(
+    [sys.executable, '-m', 'tools.render_recordings', *words, '--seed=1'],
+    cwd=_ROOT,
+    stderr=subprocess.DEVNULL,
+    start_new_session=True,
+  )
+  deadline_s = time.monotonic() + 60
+  while not list(directory.glob('.rendering_*/vid.avi')):
+    assert killed.poll() is None and time.monotonic() < deadline_s
+    time.sleep(0.05)
+  # While it is alive, another one leaves its folder alone.
+  short = [*words, '--duration_s=1', '--first_subject=201']
+  assert _run(*short).returncode == 0
+  assert len(list(directory.glob('.rendering_*'))) == 1
+  os.killpg(killed.pid, signal.SIGKILL)
+  killed.wait()
+  short[-1] = '--first_subject=202'
+  assert _run(*short).returncode == 0
+  names = sorted(path.name for path in directory.iterdir())
+  assert names == ['subject201', 'subject202']
+
+
+def test_twins_at_other_frame_rates_have_one_face_and_pulse(tmp_path):
+  twins = []
+  for fps in (24, 60):
+    folder = tmp_path / str(fps)
+    result = _run(
+      f'--output_dir={folder}', '--num_recordings=1', '--duration_s=3',
+      f'--fps={fps}', '--seed=3',
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    twins.append(folder / 'DATASET_2' / 'subject101')
+  parameters = [json.loads((t / 'render.json').read_text()) for t in twins]
+  changed = {n for n in parameters[0] if parameters[0][n] != parameters[1][n]}
+  assert {'fps', 'num_frames'} <= changed
+  rates = ('mean_rate_bpm', 'min_rate_bpm', 'max_rate_bpm', 'duration_s')
+  assert changed <= {'fps', 'num_frames', *rates}
+  assert parameters[1]['fps'] == pytest.approx(60, rel=0.05)
+  for name in rates:
+    assert parameters[0][name] == pytest.approx(parameters[1][name], abs=0.1)
+  slow, fast = (
+    pulse_synthesis.load_ground_truth(t / 'ground_truth.txt') for t in twins
+  )
+  there = np.interp(slow.stamp_s, fast.stamp_s, fast.ppg)
+  assert np.corrcoef(there, slow.ppg)[0, 1] > 0.9
 
 
 def test_real_ppg_and_stamps_are_taken_over(tmp_path):

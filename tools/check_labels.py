@@ -8,20 +8,20 @@ breathing moves the rate: the spectrum then has several peaks, and the highest
 is not the mean. Last line: the mean over the recordings.
 """
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from rppg_tf import contract, heart_rate_labels, recordings
+from rppg_tf.entry_point import InputError, run
 
 _GROUND_TRUTH_DIR = flags.DEFINE_string(
   'ground_truth_dir',
   None,
   'Folder below which every subject*/ground_truth.txt is read.',
+  required=True,
 )
 
 # Windows with fewer labelled frames than this are left out and counted.
@@ -124,7 +124,11 @@ def print_table(root: str) -> float:
   )
   mean_differences_bpm = []
   for path in find_ground_truth(root):
-    check = check_labels(*recordings.parse_ground_truth(path))
+    truth = recordings.parse_ground_truth(path)
+    try:
+      check = check_labels(*truth)
+    except ValueError as error:
+      raise InputError(f'{path}: {error}') from error
     if not len(check.difference_bpm):
       raise recordings.RecordingError(
         f'{path}: no 10 s window with labels; give a longer recording'
@@ -144,16 +148,10 @@ def print_table(root: str) -> float:
   return mean_bpm
 
 
-def main(argv: Sequence[str]) -> None:
-  """Entry point."""
-  if len(argv) > 1:
-    sys.exit(f'check_labels: unexpected argument {argv[1]!r}; see --help')
-  try:
-    print_table(_GROUND_TRUTH_DIR.value)
-  except ValueError as error:
-    sys.exit(f'check_labels: {error}')
+def main() -> None:
+  """Prints the table."""
+  print_table(_GROUND_TRUTH_DIR.value)
 
 
 if __name__ == '__main__':
-  flags.mark_flag_as_required('ground_truth_dir')
-  app.run(main)
+  run(main)

@@ -13,7 +13,8 @@ complete.
 Video: Motion-JPEG, quality 95, colour in full resolution. The pulse is a tenth
 of a grey level, and what a codec does to it differs. Measured on 6 renderings
 of 10 s, 72 BPM, normal motion, one core: milliseconds a frame to encode and
-decode (CPU time, other jobs running), megabytes a minute, and the SNR of POS on
+decode by FFmpeg (CPU time, other jobs running; rppg_tf.video_reader takes half
+of it where MJPG is 4:4:4), megabytes a minute, and the SNR of POS on
 the inner regions (72 BPM and its double, +-6 BPM, against the rest of 40..240):
 
                                encode  decode  MB/min  SNR, dB
@@ -29,22 +30,24 @@ the inner regions (72 BPM and its double, +-6 BPM, against the rest of 40..240):
     FFmpeg's MJPG                 2.9     1.3      32     0.4
 """
 
+import contextlib
 import dataclasses
+import fcntl
 import json
 import multiprocessing
 import os
 import pathlib
 import shutil
-import sys
 import tempfile
 from concurrent import futures
 
 import cv2
 import numpy as np
 import tqdm
-from absl import app, flags
+from absl import flags
 
 from rppg_tf import pulse_synthesis
+from rppg_tf.entry_point import InputError, run
 from tools import face_renderer, mjpg_writer
 
 _OUTPUT_DIR = flags.DEFINE_string(
@@ -88,7 +91,7 @@ _FPS = flags.DEFINE_float(
   'fps',
   None,
   'Frames a second; default: drawn from 23..30, or with --ground_truth_dir '
-  "the file's own stamps.",
+  "the file's own stamps. The same person and pulse at any rate that is given.",
   10.0,
   120.0,
 )
@@ -103,6 +106,8 @@ DATASET_NAME = 'DATASET_2'
 VIDEO_NAME = 'vid.avi'
 PARAMETERS_NAME = 'render.json'
 JPEG_QUALITY = 95
+# Of the folder that a recording is in while it is made.
+_SCRATCH_PREFIX = '.rendering_'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,14 +136,18 @@ class Signals:
 
 
 def _made_up_times(
-  rng: np.random.Generator, duration_s: float, fps: float | None
+  job: Job, rng: np.random.Generator, duration_s: float
 ) -> pulse_synthesis.CameraTimes:
-  fps = rng.uniform(23.0, 30.0) if fps is None else fps
+  if job.fps is None:
+    fps = rng.uniform(23.0, 30.0)
+  else:
+    # What is drawn for each frame must not change what is drawn after it.
+    fps, (rng,) = job.fps, rng.spawn(1)
   return pulse_synthesis.camera_times(rng, duration_s, fps)
 
 
 def _made_up_signals(job: Job, rng: np.random.Generator) -> Signals:
-  times = _made_up_times(rng, job.duration_s, job.fps)
+  times = _made_up_times(job, rng, job.duration_s)
   pulse = pulse_synthesis.synthesize_pulse(
     rng,
     job.duration_s,
@@ -158,7 +167,7 @@ def _real_signals(job: Job, rng: np.random.Generator) -> Signals:
   start_s = rng.uniform(0.0, length_s - duration_s)
   pulse = pulse_synthesis.pulse_from_ground_truth(truth, duration_s, start_s)
   if job.fps is not None:
-    times = _made_up_times(rng, duration_s, job.fps)
+    times = _made_up_times(job, rng, duration_s)
   else:
     times = pulse_synthesis.times_from_ground_truth(truth, duration_s, start_s)
   rate_bpm = pulse.rate_at(times.stamp_s)
@@ -211,6 +220,7 @@ def _write_parameters(
 def render_recording(job: Job) -> int:
   """Makes one recording; its folder appears under its name when complete.
 
+
   Args:
     job: what to make.
 
@@ -235,8 +245,7 @@ def render_recording(job: Job) -> int:
     parameters, signals.pulse, signals.times.exposure_s
   )
   parent = pathlib.Path(job.directory)
-  scratch = pathlib.Path(tempfile.mkdtemp(prefix='.rendering_', dir=parent))
-  try:
+  with _scratch_folder(parent) as scratch:
     fps = (len(renderer) - 1) / signals.times.stamp_s[-1]
     _write_video(scratch / VIDEO_NAME, renderer, fps)
     truth_path = scratch / pulse_synthesis.GROUND_TRUTH_NAME
@@ -244,16 +253,52 @@ def render_recording(job: Job) -> int:
     _write_parameters(scratch / PARAMETERS_NAME, job, parameters, signals)
     scratch.chmod(0o755)
     scratch.rename(parent / f'subject{job.subject}')
+  return len(renderer)
+
+
+@contextlib.contextmanager
+def _scratch_folder(parent: pathlib.Path):
+  """Makes a hidden folder, locked by this process; removed if still there."""
+  scratch = pathlib.Path(tempfile.mkdtemp(prefix=_SCRATCH_PREFIX, dir=parent))
+  lock = _try_lock(scratch)
+  try:
+    yield scratch
   finally:
     shutil.rmtree(scratch, ignore_errors=True)
-  return len(renderer)
+    if lock is not None:
+      os.close(lock)
+
+
+def _try_lock(folder: pathlib.Path) -> int | None:
+  """Locks a folder for as long as this process lives.
+
+  Returns:
+    A descriptor to close; None if a living process has locked it.
+  """
+  descriptor = os.open(folder, os.O_RDONLY)
+  try:
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError:
+    os.close(descriptor)
+    return None
+  return descriptor
+
+
+def _remove_leftovers(directory: pathlib.Path) -> None:
+  """Removes what renders that were killed have left behind."""
+  for scratch in directory.glob(f'{_SCRATCH_PREFIX}*'):
+    lock = _try_lock(scratch)
+    if lock is not None:
+      shutil.rmtree(scratch)
+      os.close(lock)
 
 
 def _jobs() -> list[Job]:
   """Every recording the flags ask for.
 
   Raises:
-    ValueError: no usable ground truth, or a recording is there already.
+    ValueError: no usable ground truth.
+    InputError: a recording is there already.
   """
   directory = pathlib.Path(_OUTPUT_DIR.value) / DATASET_NAME
   truths = [None]
@@ -265,7 +310,7 @@ def _jobs() -> list[Job]:
   for index in range(_NUM_RECORDINGS.value):
     subject = _FIRST_SUBJECT.value + index
     if (directory / f'subject{subject}').exists():
-      raise ValueError(
+      raise InputError(
         f'{directory}: expected no subject{subject}, got one; give another '
         '--output_dir or --first_subject, or remove it'
       )
@@ -307,24 +352,25 @@ def _render_all(jobs: list[Job]) -> int:
   return frames
 
 
-def main(argv: list[str]):
-  """Entry point; see the module's docstring and --helpfull."""
-  if len(argv) > 1:
-    sys.exit(f'render_recordings: unexpected argument {argv[1]!r}')
+def main() -> None:
+  """Renders what the flags ask for."""
+  if _GROUND_TRUTH_DIR.value and _HEART_RATE_BPM.value:
+    raise InputError(
+      'expected --ground_truth_dir or --heart_rate_bpm, got both; drop one'
+    )
+  if not _OUTPUT_DIR.value:
+    raise InputError('--output_dir: expected a folder, got nothing; name one')
   try:
-    if _GROUND_TRUTH_DIR.value and _HEART_RATE_BPM.value:
-      raise ValueError(
-        'expected --ground_truth_dir or --heart_rate_bpm, got both; drop one'
-      )
-    if not _OUTPUT_DIR.value:
-      raise ValueError('--output_dir: expected a folder, got nothing; name one')
     jobs = _jobs()
-    pathlib.Path(jobs[0].directory).mkdir(parents=True, exist_ok=True)
+    directory = pathlib.Path(jobs[0].directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(directory)
     frames = _render_all(jobs)
-  except (OSError, ValueError) as error:
-    sys.exit(f'render_recordings: {error}')
-  print(f'{len(jobs)} recordings, {frames} frames in {jobs[0].directory}')
+  except ValueError as error:
+    # Of a ground truth that cannot be used.
+    raise InputError(str(error)) from error
+  print(f'{len(jobs)} recordings, {frames} frames in {directory}')
 
 
 if __name__ == '__main__':
-  app.run(main)
+  run(main)
