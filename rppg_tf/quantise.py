@@ -1,16 +1,16 @@
-"""Spatial CNN in Keras → INT8 TFLite, by quantisation-aware training (tfmot).
+"""Spatial CNN in Keras → INT8 TFLite.
 
-Batch norm is folded into the convolutions first, so that what is trained is
-what runs. Ranges are set from data before fine-tuning: tfmot would start them
-at ±6 and learn them slowly.
+By quantisation-aware training (tfmot): batch norm is folded into the
+convolutions first, so that what is trained is what runs, and ranges are set
+from data before fine-tuning: tfmot would start them at ±6 and learn them
+slowly. Or by post-training quantisation, to compare with.
 """
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
-from ai_edge_litert import schema_py_generated as schema
 
-from rppg_tf import contract
+from rppg_tf import calibration, contract
 from rppg_tf.keras_compat import keras
 from rppg_tf.spatial_cnn import fold_batch_norm
 
@@ -19,14 +19,14 @@ _CONV_PREFIX = 'quant_conv'
 
 def quantisation_aware(
   spatial_cnn: keras.Model,
-  images: np.ndarray,
+  codes: np.ndarray,
   input_quantisation: tuple[float, int],
 ) -> keras.Model:
   """Returns the CNN with quantisation simulated, its ranges set.
 
   Args:
-    spatial_cnn: trained, with batch norm.
-    images: float32 [n, 36, 36, 3], typical inputs; set the first ranges.
+    spatial_cnn: trained; batch norm is folded if it is there.
+    codes: int8 [n, 36, 36, 3], typical inputs; set the first ranges.
     input_quantisation: (scale, zero_point) of the int8 input, kept exactly.
 
   Returns:
@@ -36,6 +36,7 @@ def quantisation_aware(
   model = tfmot.quantization.keras.quantize_model(folded)
   _fix_input_range(model, input_quantisation)
   _set_kernel_ranges(model, folded)
+  images = calibration.values(codes, input_quantisation)
   _set_activation_ranges(model, folded, images)
   return model
 
@@ -94,14 +95,47 @@ def _assign(layer, suffix: str, value) -> None:
 def convert(model: keras.Model) -> bytes:
   """Converts a quantisation-aware CNN into an INT8 TFLite file.
 
-  STM32N6, mandatory: int8 input and output, static shape with batch 1, no
-  QUANTIZE or DEQUANTIZE left in the graph.
-
   Args:
     model: from `quantisation_aware`, fine-tuned.
 
   Returns:
     The file: int8 [1, 36, 36, 3] → int8 [1, 16].
+  """
+  return _converter(model).convert()
+
+
+def post_training(
+  spatial_cnn: keras.Model,
+  codes: np.ndarray,
+  input_quantisation: tuple[float, int],
+) -> bytes:
+  """Quantises without any training: ranges are what calibration reaches.
+
+  Args:
+    spatial_cnn: trained; batch norm is folded if it is there.
+    codes: int8 [n, 36, 36, 3], the calibration set.
+    input_quantisation: (scale, zero_point) of the int8 input, kept exactly.
+
+  Returns:
+    The file: int8 [1, 36, 36, 3] → int8 [1, 16].
+  """
+  # The converter takes the input's range from the data too. With one pixel at
+  # either end of it, scale and zero-point are those that write the codes; no
+  # whole image is made up that would stretch the ranges behind it.
+  codes = codes.copy()
+  codes[0, 0, 0, 0], codes[0, -1, -1, -1] = -128, 127
+  images = calibration.values(codes, input_quantisation)
+  converter = _converter(fold_batch_norm(spatial_cnn))
+  converter.representative_dataset = lambda: (
+    [image[np.newaxis]] for image in images
+  )
+  converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+  return converter.convert()
+
+
+def _converter(model: keras.Model) -> tf.lite.TFLiteConverter:
+  """STM32N6, mandatory: int8 input and output, static shape with batch 1, no
+  QUANTIZE or DEQUANTIZE left in the graph.
   """
   spec = tf.TensorSpec((1, *contract.ROI_FRAME_SHAPE), tf.float32)
   concrete = tf.function(
@@ -111,19 +145,4 @@ def convert(model: keras.Model) -> bytes:
   converter.optimizations = [tf.lite.Optimize.DEFAULT]
   converter.inference_input_type = tf.int8
   converter.inference_output_type = tf.int8
-  return converter.convert()
-
-
-def operators(content: bytes) -> list[str]:
-  """Returns the names of a TFLite file's operators, in order."""
-  model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
-  names = {
-    code: name
-    for name, code in vars(schema.BuiltinOperator).items()
-    if isinstance(code, int)
-  }
-  codes = [
-    max(code.builtinCode, code.deprecatedBuiltinCode)
-    for code in model.operatorCodes
-  ]
-  return [names[codes[op.opcodeIndex]] for op in model.subgraphs[0].operators]
+  return converter

@@ -47,7 +47,14 @@ def _conv_block(x, number: int, batch_norm: bool):
 
 
 def fold_batch_norm(model: keras.Model) -> keras.Model:
-  """Returns the same function without batch norm (inference statistics)."""
+  """Returns the same function without batch norm (inference statistics).
+
+  A model that has none (folded before, or elsewhere) is returned itself.
+  """
+  if not any(
+    isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers
+  ):
+    return model
   folded = build_spatial_cnn(batch_norm=False)
   for number in range(1, len(CONV_CHANNELS) + 1):
     (kernel,) = model.get_layer(f'conv{number}').get_weights()

@@ -15,34 +15,14 @@ from rppg_tf import (
 from rppg_tf.int8_cnn import Int8SpatialCnn
 from rppg_tf.keras_compat import keras
 from rppg_tf.spatial_cnn import build_spatial_cnn, fold_batch_norm
+from tests import int8_models
 
 _INPUT = background.input_quantisation('normalise')
 
 
-def _images(num_images: int = 64) -> np.ndarray:
-  rng = np.random.default_rng(1)
-  codes = np.clip(rng.normal(-10, 30, (num_images, 36, 36, 3)), -128, 127)
-  return codes.astype(np.int8)
-
-
 @pytest.fixture(scope='module')
 def trained_cnn():
-  """A CNN whose batch norm has seen data, with untrivial gamma and beta."""
-  keras.utils.set_random_seed(1)
-  cnn = build_spatial_cnn()
-  rng = np.random.default_rng(2)
-  for number in (1, 2, 3):
-    norm = cnn.get_layer(f'norm{number}')
-    gamma, beta, mean, variance = norm.get_weights()
-    norm.set_weights(
-      [
-        rng.uniform(0.5, 1.5, gamma.shape),
-        rng.normal(0, 0.3, beta.shape),
-        rng.normal(0, 0.1, mean.shape),
-        rng.uniform(0.02, 0.2, variance.shape),
-      ]
-    )
-  return cnn
+  return int8_models.trained_cnn()
 
 
 def test_parameters_by_part():
@@ -67,7 +47,7 @@ def test_a_model_over_100k_parameters_is_refused(trained_cnn):
 
 
 def test_folding_batch_norm_changes_nothing(trained_cnn):
-  images = _images() / np.float32(128)
+  images = int8_models.random_codes(64) / np.float32(128)
   folded = fold_batch_norm(trained_cnn)
   assert folded.count_params() == 9_712
   np.testing.assert_allclose(
@@ -78,7 +58,7 @@ def test_folding_batch_norm_changes_nothing(trained_cnn):
 @pytest.mark.parametrize('head_name', network.HEADS)
 def test_a_clip_gives_what_its_frames_give_one_by_one(trained_cnn, head_name):
   rng = np.random.default_rng(3)
-  codes = _images(3 * 340).reshape(340, 3, 36, 36, 3)
+  codes = int8_models.random_codes(3 * 340).reshape(340, 3, 36, 36, 3)
   timestamp_s = np.cumsum(rng.uniform(0.02, 0.05, 340))
   head = network.build_head(head_name)
   joined = network.build_network(trained_cnn, head, _INPUT)
@@ -97,51 +77,9 @@ def test_a_clip_gives_what_its_frames_give_one_by_one(trained_cnn, head_name):
   np.testing.assert_allclose(clip, alone, atol=2e-2)
 
 
-def test_int8_model_is_what_the_npu_takes(trained_cnn, tmp_path):
-  images = _images(96)
-  aware = quantise.quantisation_aware(
-    trained_cnn, images / np.float32(128), _INPUT
-  )
-  content = quantise.convert(aware)
-  assert quantise.operators(content) == [
-    'CONV_2D',
-    'MAX_POOL_2D',
-    'CONV_2D',
-    'MAX_POOL_2D',
-    'CONV_2D',
-    'MEAN',
-  ]
-  assert len(content) <= 16 * 1024
-  path = tmp_path / 'spatial_int8.tflite'
-  path.write_bytes(content)
-  cnn = Int8SpatialCnn(path)
-  # The very bytes of background.py go in, and ReLU's zero is code -128.
-  assert (cnn.input_scale, cnn.input_zero_point) == (1 / 128, 0)
-  assert cnn.output_zero_point == -128
-  codes = images.reshape(32, 3, 36, 36, 3)
-  features = cnn.dequantise(cnn.frame_features(codes))
-  exact = evaluation.float_features(trained_cnn, _INPUT, codes)
-  noise = np.sqrt(np.mean((features - exact) ** 2))
-  assert noise < 0.05 * exact.std() + cnn.output_scale
-  assert np.corrcoef(features.ravel(), exact.ravel())[0, 1] > 0.99
-
-
-def test_raw_input_has_the_raw_quantisation(trained_cnn, tmp_path):
-  quantisation = background.input_quantisation('none')
-  images = (_images(96).astype(np.float32) + 128) / 255
-  aware = quantise.quantisation_aware(trained_cnn, images, quantisation)
-  path = tmp_path / 'raw.tflite'
-  path.write_bytes(quantise.convert(aware))
-  cnn = Int8SpatialCnn(path)
-  assert cnn.input_zero_point == -128
-  assert cnn.input_scale == pytest.approx(1 / 255, rel=1e-6)
-
-
 def test_host_batches_give_the_bytes_of_single_frames(trained_cnn, tmp_path):
-  images = _images(201)
-  aware = quantise.quantisation_aware(
-    trained_cnn, images / np.float32(128), _INPUT
-  )
+  images = int8_models.random_codes(201)
+  aware = quantise.quantisation_aware(trained_cnn, images, _INPUT)
   path = tmp_path / 'spatial_int8.tflite'
   path.write_bytes(quantise.convert(aware))
   codes = images.reshape(67, 3, 36, 36, 3)

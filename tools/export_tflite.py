@@ -5,38 +5,30 @@
 
 The head is fine-tuned with the CNN, so that it learns the quantised
 features. After every epoch the model is converted and the INT8 file itself
-is run on the validation recordings: the best of those is kept.
+is run on the validation recordings: the one with the lowest MAE is kept, and
+of those that a few subjects cannot tell apart, the one whose pulse goes best
+with the PPG.
 """
 
 import pathlib
 import sys
 
-import numpy as np
-import tensorflow as tf
 from absl import flags
 
 from rppg_tf import (
-  background,
+  calibration,
   clips,
-  evaluation,
   network,
   quantise,
   run_directory,
   training,
 )
-from rppg_tf.entry_point import InputError, run
-from rppg_tf.int8_cnn import Int8SpatialCnn
+from rppg_tf.entry_point import run
 from rppg_tf.keras_compat import keras
+from tools import n6_rules
+from tools.keep_best_int8 import KeepBestInt8
 
-# What ST's compiler has put into hardware whole (docs/architecture.md).
-OPERATORS = [
-  'CONV_2D',
-  'MAX_POOL_2D',
-  'CONV_2D',
-  'MAX_POOL_2D',
-  'CONV_2D',
-  'MEAN',
-]
+# ROI frames that set the first ranges.
 _NUM_RANGE_IMAGES = 768
 
 _RUN_DIR = flags.DEFINE_string(
@@ -75,37 +67,27 @@ def main() -> None:
     for name in ('train', 'validation')
   }
   prepared = clips.prepare(recordings['train'], values['background']).cache()
-  images = range_images(prepared, quantisation)
-  aware_cnn = quantise.quantisation_aware(spatial_cnn, images, quantisation)
+  pool = calibration.pool(prepared.as_numpy_iterator())
+  codes = calibration.at_random(
+    pool, min(_NUM_RANGE_IMAGES, len(pool.codes)), _SEED.value
+  )
+  aware_cnn = quantise.quantisation_aware(spatial_cnn, codes, quantisation)
   keep_best = KeepBestInt8(
     aware_cnn, head, run_dir, list(recordings['validation'].as_numpy_iterator())
   )
   keep_best.on_epoch_end(-1)
   if _EPOCHS.value:
-    _fine_tune(
-      aware_cnn, head, prepared, len(split['train']), values, keep_best
-    )
+    joined = network.build_network(aware_cnn, head, quantisation)
+    _fine_tune(joined, prepared, len(split['train']), values, keep_best)
   path = run_dir / run_directory.INT8_MODEL
   print(
-    f'{path}: {path.stat().st_size:,} bytes, {", ".join(OPERATORS)}; INT8 '
-    f'validation MAE {keep_best.best_mae_bpm:.2f} BPM'
+    f'{path}: {path.stat().st_size:,} bytes, '
+    f'{", ".join(n6_rules.KNOWN_OPERATORS)}; INT8 validation MAE '
+    f'{keep_best.best["mae_bpm"]:.2f} BPM'
   )
 
 
-def range_images(prepared: tf.data.Dataset, quantisation) -> np.ndarray:
-  """Draws float32 [n, 36, 36, 3] inputs evenly from all recordings."""
-  scale, zero_point = quantisation
-  recordings = [item['codes'] for item in prepared.as_numpy_iterator()]
-  per_recording = -(-_NUM_RANGE_IMAGES // len(recordings))
-  drawn = []
-  for codes in recordings:
-    images = codes.reshape(-1, *codes.shape[-3:])
-    drawn.append(images[:: max(1, len(images) // per_recording)])
-  images = np.concatenate(drawn).astype(np.float32)
-  return (images - zero_point) * np.float32(scale)
-
-
-def _fine_tune(aware_cnn, head, prepared, num_recordings, values, keep_best):
+def _fine_tune(joined, prepared, num_recordings, values, keep_best) -> None:
   shape = training.clip_shape(
     values['head'], values['window'], values['frame_stride']
   )
@@ -118,9 +100,6 @@ def _fine_tune(aware_cnn, head, prepared, num_recordings, values, keep_best):
   )
   num_steps = training.steps_per_epoch(
     num_recordings, _CLIPS_PER_RECORDING.value, _BATCH_SIZE.value
-  )
-  joined = network.build_network(
-    aware_cnn, head, background.input_quantisation(values['background'])
   )
   training.compile_network(
     joined,
@@ -135,51 +114,6 @@ def _fine_tune(aware_cnn, head, prepared, num_recordings, values, keep_best):
     verbose=1 if sys.stdout.isatty() else 2,
     callbacks=[keep_best],
   )
-
-
-class KeepBestInt8(keras.callbacks.Callback):
-  """Converts after every epoch; keeps the INT8 model with the lowest MAE."""
-
-  def __init__(self, aware_cnn, head, run_dir: pathlib.Path, validation: list):
-    super().__init__()
-    self._aware_cnn = aware_cnn
-    self._head = head
-    self._run_dir = run_dir
-    self._validation = validation
-    self._mode = run_directory.read_flags(run_dir)['background']
-    self.best_mae_bpm = float('inf')
-
-  def on_epoch_end(self, epoch, logs=None):
-    """Keras calls this after an epoch; epoch -1 is before the first."""
-    del logs
-    content = quantise.convert(self._aware_cnn)
-    check_operators(content)
-    beside = self._run_dir / f'.{run_directory.INT8_MODEL}'
-    beside.write_bytes(content)
-    estimator = evaluation.int8_estimator(Int8SpatialCnn(beside), self._head)
-    rows = evaluation.evaluate(
-      self._validation, self._mode, {'int8': estimator}, float('nan')
-    )
-    mae_bpm = evaluation.summarise(rows, 'int8')['mae_bpm']
-    print(f'after epoch {epoch + 1}: INT8 validation MAE {mae_bpm:.3f} BPM')
-    if mae_bpm < self.best_mae_bpm:
-      self.best_mae_bpm = mae_bpm
-      beside.replace(self._run_dir / run_directory.INT8_MODEL)
-      run_directory.save_weights(
-        self._head, self._run_dir / run_directory.INT8_HEAD_WEIGHTS
-      )
-    else:
-      beside.unlink()
-
-
-def check_operators(content: bytes) -> None:
-  """Refuses a model that is not the sequence known to run in hardware."""
-  operators = quantise.operators(content)
-  if operators != OPERATORS:
-    raise InputError(
-      f'{run_directory.INT8_MODEL}: expected the operators '
-      f'{", ".join(OPERATORS)}, got {", ".join(operators)}'
-    )
 
 
 if __name__ == '__main__':

@@ -1,0 +1,189 @@
+"""Quantisation: what the files hold, ranges that settle, any run's weights."""
+
+import numpy as np
+import pytest
+
+from rppg_tf import (
+  background,
+  calibration,
+  evaluation,
+  network,
+  quantise,
+  run_directory,
+)
+from rppg_tf.entry_point import InputError
+from rppg_tf.spatial_cnn import build_spatial_cnn, fold_batch_norm
+from tests import int8_models
+from tools import keep_best_int8, n6_rules, quantisation_layers, tflite_reader
+
+_INPUT = background.input_quantisation('normalise')
+_FILES = {
+  'shipped': int8_models.shipped,
+  'aware': int8_models.aware,
+  'aware_raw': lambda: int8_models.aware('none'),
+  'post_training': int8_models.post_training,
+  'post_training_raw': lambda: int8_models.post_training('none'),
+}
+
+
+@pytest.mark.parametrize('name', _FILES)
+def test_the_file_is_what_the_npu_takes(name):
+  content = _FILES[name]()
+  assert len(content) <= 16 * 1024
+  graph = tflite_reader.read(content)
+  assert graph.operator_names() == [
+    'CONV_2D',
+    'MAX_POOL_2D',
+    'CONV_2D',
+    'MAX_POOL_2D',
+    'CONV_2D',
+    'MEAN',
+  ]
+  (read,) = (graph.tensors[index] for index in graph.inputs)
+  (written,) = (graph.tensors[index] for index in graph.outputs)
+  assert (read.dtype, read.shape) == ('INT8', (1, 36, 36, 3))
+  assert (written.dtype, written.shape) == ('INT8', (1, 16))
+  # The very bytes of background.py go in.
+  scale, zero_point = (1 / 255, -128) if 'raw' in name else (1 / 128, 0)
+  assert read.scales == (np.float32(scale),)
+  assert read.zero_points == (zero_point,)
+  for operator in graph.operators:
+    # Nothing is below 0 after a ReLU: all 256 codes are for what is above.
+    assert graph.output(operator).zero_points == (-128,)
+    if operator.name == 'CONV_2D':
+      kernel = graph.input(operator, 1)
+      assert len(kernel.scales) == kernel.shape[0]
+      assert set(kernel.zero_points) == {0}
+  keep_best_int8.check(content)
+
+
+def test_export_refuses_what_the_npu_would_not_run():
+  with pytest.raises(InputError, match=r'spatial_int8.tflite: hard readable'):
+    keep_best_int8.check(b'no model')
+
+
+def test_export_refuses_another_sequence_of_operators(monkeypatch):
+  monkeypatch.setattr(n6_rules, 'KNOWN_OPERATORS', ['CONV_2D', 'MEAN'])
+  with pytest.raises(InputError, match='expected the operators CONV_2D, MEAN'):
+    keep_best_int8.check(int8_models.shipped())
+
+
+def test_the_first_ranges_are_those_of_the_data():
+  cnn, codes = int8_models.trained_cnn(), int8_models.random_codes(96)
+  content = quantise.convert(quantise.quantisation_aware(cnn, codes, _INPUT))
+  images = calibration.values(codes, _INPUT)
+  highest = [
+    outputs.max()
+    for outputs in quantisation_layers.float_outputs(
+      fold_batch_norm(cnn), images
+    )
+  ]
+  # The pools take over the scale of what they read.
+  highest[1], highest[3] = highest[0], highest[2]
+  scales = [
+    layer['scale'] for layer in quantisation_layers.describe(content)[1:]
+  ]
+  np.testing.assert_allclose(scales, np.array(highest) / 255, rtol=1e-4)
+
+
+def test_ranges_settle_in_fine_tuning():
+  """Training moves them little; no feature dies or sticks at its end."""
+  aware = quantise.quantisation_aware(
+    int8_models.trained_cnn(), int8_models.random_codes(96), _INPUT
+  )
+  before = quantisation_layers.describe(quantise.convert(aware))
+  aware.compile('sgd', 'mse')
+  images = calibration.values(int8_models.random_codes(64, seed=5), _INPUT)
+  aware.fit(images, aware(images), epochs=5, batch_size=8, verbose=0)
+  content = quantise.convert(aware)
+  for old, new in zip(
+    before, quantisation_layers.describe(content), strict=True
+  ):
+    assert new['zero_point'] == old['zero_point']
+    assert new['scale'] == pytest.approx(old['scale'], rel=0.05)
+  features = quantisation_layers.int8_outputs(
+    content, int8_models.random_codes(64, seed=6)
+  )[-1]
+  assert np.all(features.std(axis=0) > 0)
+  highest = 255 * quantisation_layers.describe(content)[-1]['scale']
+  assert np.mean(features >= highest * 0.999) < 0.01
+
+
+@pytest.mark.parametrize('quantised', ['aware', 'post_training'])
+def test_folded_weights_give_the_same_file(quantised):
+  cnn = int8_models.trained_cnn()
+  codes = int8_models.random_codes(100)
+
+  def content(model):
+    if quantised == 'aware':
+      return quantise.convert(quantise.quantisation_aware(model, codes, _INPUT))
+    return quantise.post_training(model, codes, _INPUT)
+
+  folded = fold_batch_norm(cnn)
+  assert fold_batch_norm(folded) is folded
+  images = int8_models.random_codes(8, seed=3)
+  for normed, plain in zip(
+    quantisation_layers.int8_outputs(content(cnn), images),
+    quantisation_layers.int8_outputs(content(folded), images),
+    strict=True,
+  ):
+    np.testing.assert_array_equal(normed, plain)
+
+
+@pytest.mark.parametrize('head_name', network.HEADS)
+@pytest.mark.parametrize('folded', [False, True])
+def test_a_run_may_hold_folded_weights(head_name, folded, tmp_path):
+  cnn = int8_models.trained_cnn()
+  written = fold_batch_norm(cnn) if folded else cnn
+  values = {'head': head_name, 'window': 8, 'frame_stride': 1}
+  run_directory.write_json(tmp_path / run_directory.FLAGS, values)
+  for name, model in (
+    (run_directory.SPATIAL_WEIGHTS, written),
+    (run_directory.HEAD_WEIGHTS, network.build_head(head_name)),
+  ):
+    run_directory.save_weights(model, tmp_path / name)
+  read, _ = run_directory.load_float(tmp_path)
+  assert read.count_params() == (9_712 if folded else 9_904)
+  images = int8_models.random_codes(6) / np.float32(128)
+  np.testing.assert_allclose(read(images), cnn(images), rtol=1e-4, atol=1e-5)
+
+
+def test_no_weights_are_refused_in_one_line(tmp_path):
+  values = {'head': 'pulse', 'window': 8, 'frame_stride': 1}
+  run_directory.write_json(tmp_path / run_directory.FLAGS, values)
+  with pytest.raises(InputError, match='not there'):
+    run_directory.load_float(tmp_path)
+  (tmp_path / run_directory.SPATIAL_WEIGHTS).write_bytes(b'no weights')
+  with pytest.raises(InputError, match='does not hold the weights'):
+    run_directory.load_float(tmp_path)
+
+
+def test_calibration_leaves_its_images_alone():
+  codes = int8_models.random_codes(10)
+  before = codes.copy()
+  quantise.post_training(build_spatial_cnn(), codes, _INPUT)
+  np.testing.assert_array_equal(codes, before)
+
+
+def test_ties_in_mae_are_decided_by_the_pulse():
+  best = {'mae_bpm': 1.10, 'pulse_r': 0.80}
+  better = {
+    (1.07, 0.70): True,  # far lower MAE
+    (1.13, 0.90): False,  # far higher MAE
+    (1.115, 0.81): True,  # a tie, the pulse better
+    (1.085, 0.79): False,  # a tie, the pulse worse
+  }
+  for (mae_bpm, pulse_r), is_better in better.items():
+    errors = {'mae_bpm': mae_bpm, 'pulse_r': pulse_r}
+    assert keep_best_int8.is_better(errors, best) == is_better
+  # A head without a pulse: the MAE alone.
+  assert keep_best_int8.is_better({'mae_bpm': 1.095}, {'mae_bpm': 1.1})
+  assert not keep_best_int8.is_better({'mae_bpm': 1.1}, {'mae_bpm': 1.1})
+
+
+def test_int8_features_are_the_float_ones():
+  cnn, codes = int8_models.trained_cnn(), int8_models.random_codes(96)
+  exact = evaluation.float_features(cnn, _INPUT, codes).reshape(-1, 16)
+  for content in (int8_models.aware(), int8_models.post_training()):
+    features = quantisation_layers.int8_outputs(content, codes)[-1]
+    assert quantisation_layers.signal_to_noise_db(exact, features) > 30
