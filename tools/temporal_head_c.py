@@ -13,6 +13,7 @@ import numpy as np
 from rppg_tf import contract, pulse_head
 from rppg_tf.keras_compat import keras
 from tools import temporal_head_templates as templates
+from tools.c_literals import float32_bits, float_literal
 
 _VALUES_PER_LINE = 5
 # Added to the mean power by pulse_head.PulseSpectrum.
@@ -85,6 +86,7 @@ def render_temporal_head(
     'features_per_roi': contract.NUM_SPATIAL_FEATURES,
     'grid_rate_hz': contract.GRID_RATE_HZ,
     'scale': float_literal(scale),
+    'scale_bits': float32_bits(scale),
     'zero_point': int(zero_point),
   }
   weights_hash = _hash(values)
@@ -93,17 +95,6 @@ def render_temporal_head(
   source = templates.PROLOGUE.substitute(values) + body.substitute(values)
   header = templates.HEADER.substitute(values)
   return {'temporal_head.h': header, 'temporal_head.c': source}
-
-
-def float_literal(value: float) -> str:
-  """Returns a float32 as the C literal that reads back as the same bits."""
-  number = np.float32(value)
-  if not np.isfinite(number):
-    raise ValueError(f'weight: expected a finite number, got {number}')
-  mantissa, e, exponent = f'{number:.9g}'.partition('e')
-  if '.' not in mantissa:
-    mantissa += '.0'
-  return f'{mantissa}{e}{exponent}f'
 
 
 def _hash(values: dict) -> str:

@@ -27,7 +27,10 @@ $outputs
  *         independent.
  * Numbers float32, every sum by fmaf in a fixed order. The same bits come out
  *         of every IEEE 754 machine when compiled with -ffp-contract=off and
- *         without -ffast-math.
+ *         without -ffast-math. Helium (Cortex-M55) is used where there is
+ *         some, with the same bits: it would differ for numbers below 1.2e-38
+ *         alone, which it takes for zero. TEMPORAL_HEAD_NO_HELIUM switches it
+ *         off.
  */
 #ifndef TEMPORAL_HEAD_H
 #define TEMPORAL_HEAD_H
@@ -48,6 +51,7 @@ extern "C" {
 #define TEMPORAL_HEAD_MAX_BPM $max_bpm
 #define TEMPORAL_HEAD_HAS_CONFIDENCE $is_pulse_head
 #define TEMPORAL_HEAD_INPUT_SCALE $scale
+#define TEMPORAL_HEAD_INPUT_SCALE_BITS $scale_bits /* the float32's bits */
 #define TEMPORAL_HEAD_INPUT_ZERO_POINT ($zero_point)
 /* First 32 bits of the hash above: header and source must be of one run. */
 #define TEMPORAL_HEAD_WEIGHTS_ID $weights_id
@@ -109,6 +113,16 @@ PROLOGUE = Template("""\
 #include <stdint.h>
 #include <string.h>
 
+/* Helium's float instructions, unless the scalar path is asked for. */
+#if defined(__ARM_FEATURE_MVE) && !defined(TEMPORAL_HEAD_NO_HELIUM)
+#define HAS_HELIUM ((__ARM_FEATURE_MVE & 2) != 0)
+#else
+#define HAS_HELIUM 0
+#endif
+#if HAS_HELIUM
+#include <arm_mve.h>
+#endif
+
 #if TEMPORAL_HEAD_WEIGHTS_ID != $weights_id
 #error "temporal_head.h and temporal_head.c are of different runs: emit again"
 #endif
@@ -132,29 +146,55 @@ static void accumulate(const float *inputs, int32_t num_inputs,
                        const float *weights, int32_t num_outputs,
                        float *sums) {
   int32_t output = 0;
+#if HAS_HELIUM
+  for (; output + 8 <= num_outputs; output += 8) {
+    const float *weight = &weights[output];
+    float32x4_t sum0 = vldrwq_f32(&sums[output]);
+    float32x4_t sum1 = vldrwq_f32(&sums[output + 4]);
+    for (int32_t input = 0; input < num_inputs; ++input) {
+      const float value = inputs[input];
+      sum0 = vfmaq_n_f32(sum0, vldrwq_f32(weight), value);
+      sum1 = vfmaq_n_f32(sum1, vldrwq_f32(weight + 4), value);
+      weight += num_outputs;
+    }
+    vstrwq_f32(&sums[output], sum0);
+    vstrwq_f32(&sums[output + 4], sum1);
+  }
+#endif
   for (; output + 4 <= num_outputs; output += 4) {
-    const float *row = &weights[output];
+    const float *weight = &weights[output];
+#if HAS_HELIUM
+    float32x4_t sum = vldrwq_f32(&sums[output]);
+    for (int32_t input = 0; input < num_inputs; ++input) {
+      sum = vfmaq_n_f32(sum, vldrwq_f32(weight), inputs[input]);
+      weight += num_outputs;
+    }
+    vstrwq_f32(&sums[output], sum);
+#else
     float sum0 = sums[output];
     float sum1 = sums[output + 1];
     float sum2 = sums[output + 2];
     float sum3 = sums[output + 3];
     for (int32_t input = 0; input < num_inputs; ++input) {
       const float value = inputs[input];
-      const float *weight = &row[input * num_outputs];
       sum0 = fmaf(value, weight[0], sum0);
       sum1 = fmaf(value, weight[1], sum1);
       sum2 = fmaf(value, weight[2], sum2);
       sum3 = fmaf(value, weight[3], sum3);
+      weight += num_outputs;
     }
     sums[output] = sum0;
     sums[output + 1] = sum1;
     sums[output + 2] = sum2;
     sums[output + 3] = sum3;
+#endif
   }
   for (; output < num_outputs; ++output) {
+    const float *weight = &weights[output];
     float sum = sums[output];
     for (int32_t input = 0; input < num_inputs; ++input) {
-      sum = fmaf(inputs[input], weights[input * num_outputs + output], sum);
+      sum = fmaf(inputs[input], *weight, sum);
+      weight += num_outputs;
     }
     sums[output] = sum;
   }

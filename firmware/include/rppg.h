@@ -1,0 +1,264 @@
+/* Camera frames in, heart rate out. C99, no heap, no recursion, no static
+ * data that is written; the caller owns the state.
+ *
+ *   static rppg_state_t state;                    rppg_init(&state);
+ *   per frame:   rppg_push_frame(&state, &image, &face, time_us);
+ *   when wanted: rppg_estimate(&state, &estimate);
+ *
+ * Not a medical device.
+ *
+ * What happens to a frame
+ *   detector's box → box that stands still → 3 regions of 36x36 RGB → what
+ *   stands still divided out, int8 → CNN (rppg_cnn.h: NPU or portable C), 16
+ *   features a region → 30 Hz grid → temporal head. The heart rate is taken
+ *   of the last 10 s of the head's pulse wave, when rppg_estimate asks.
+ *   All of it equals rppg_tf's Python: int8 inputs and features to the byte,
+ *   heart rates to 0.01 BPM (tests/firmware_pipeline_test.py).
+ *
+ * Memory  the state is RPPG_STATE_BYTES at most (checked when compiled), 56 kB
+ *         with the model that ships; most of it is one float32 for every
+ *         pixel of the regions. Flash 39 kB, stack 1.3 kB, the CNN's port
+ *         apart. Image, face and estimate are read or written during the call
+ *         only.
+ * Cost    Cortex-M55 instructions, gcc 12 -O2, scalar / Helium, 640x480 BGR,
+ *         face 200 pixels wide: rppg_push_frame 1.4 M / 1.0 M and three runs
+ *         of the CNN (portable: 8.1 M / 0.8 M each; the NPU: none);
+ *         rppg_estimate 0.48 M / 0.39 M. `python -m tools.firmware_report`
+ *         prints these, stage by stage.
+ * Threads a state belongs to one thread at a time. Different states are
+ *         independent, but share the CNN, of which there is one: a lock
+ *         around rppg_push_frame is then the caller's.
+ * Numbers float32 (time: float64). Compile with -ffp-contract=off and without
+ *         -ffast-math, or the bytes differ from Python's.
+ */
+#ifndef RPPG_H
+#define RPPG_H
+
+#include <stdint.h>
+
+#include "rppg_contract.h"
+#include "temporal_head.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Upper limit of sizeof(rppg_state_t). */
+#define RPPG_STATE_BYTES 64000
+
+/* Images have sides of 1 to this many pixels. */
+#define RPPG_MAX_SIDE_PX 8192
+/* Box corners lie within +- this, sides within 1 and this. */
+#define RPPG_MAX_BOX_PX 1000000
+/* Times lie in [0, this]: 285 years of microseconds, exact in a double. */
+#define RPPG_MAX_TIME_US INT64_C(9007199254740992)
+
+/* Longer than this between two frames: some were dropped. */
+#define RPPG_DROPPED_AFTER_US 100000
+/* Longer than this: estimates are withheld until it is out of the window. */
+#define RPPG_GAP_AFTER_US RPPG_MAX_FACE_HOLD_US
+/* Longer than this: everything but the face box starts anew. */
+#define RPPG_RESTART_AFTER_US (RPPG_WINDOW_S * INT64_C(1000000))
+
+/* What rppg_push_frame and rppg_estimate return.
+ *
+ * Of rppg_push_frame: up to RPPG_RESTARTED the frame was used; from
+ * RPPG_TIME_BACKWARDS on it was not. Where more than one is true, the first of
+ * RESTARTED, NO_FACE, GAP, DROPPED is returned.
+ */
+typedef enum {
+  RPPG_OK = 0,
+  /* Estimate: fewer than 10 s since the start. */
+  RPPG_NOT_READY = 1,
+  /* Push: no face within the last second; the frame counts as one without
+   * signal. Estimate: the same of a frame in its 10 s. */
+  RPPG_NO_FACE = 2,
+  /* Push: more than 0.1 s since the last frame; interpolated over. */
+  RPPG_DROPPED = 3,
+  /* Push: more than 1 s since the last frame; interpolated over. Estimate:
+   * such a gap in its 10 s. */
+  RPPG_GAP = 4,
+  /* Push: more than 10 s since the last frame; begun anew. */
+  RPPG_RESTARTED = 5,
+  /* Push: older than the last frame. Nothing was changed. If the clock was
+   * set back for good, call rppg_init. */
+  RPPG_TIME_BACKWARDS = 6,
+  /* A pointer is NULL, or a number is out of its range. Nothing was changed.
+   */
+  RPPG_BAD_ARGUMENT = 7,
+  /* The CNN's port reported an error: as if the frame had been dropped. From
+   * rppg_init: the CNN could not be started. */
+  RPPG_CNN_ERROR = 8
+} rppg_status_t;
+
+/* Order of bytes in memory, from the lowest address. */
+typedef enum {
+  RPPG_RGB888 = 0, /* R, G, B */
+  RPPG_BGR888 = 1, /* B, G, R */
+  /* 16 bits, low byte first: RRRRRGGG GGGBBBBB. Brought to 8 bits by
+   * repeating the highest ones. */
+  RPPG_RGB565 = 2
+} rppg_pixel_format_t;
+
+typedef struct {
+  const uint8_t *pixels; /* row 0, column 0: the upper left; any alignment */
+  uint32_t width_px;     /* 1 ... RPPG_MAX_SIDE_PX */
+  uint32_t height_px;    /* 1 ... RPPG_MAX_SIDE_PX */
+  uint32_t stride_bytes; /* from a row to the next, >= a row's bytes */
+  rppg_pixel_format_t format;
+} rppg_image_t;
+
+typedef enum {
+  RPPG_FACE_NOT_LOOKED_FOR = 0, /* no new answer of the detector */
+  RPPG_FACE_NOT_FOUND = 1,      /* it looked and found none */
+  RPPG_FACE_FOUND = 2
+} rppg_detection_t;
+
+/* The detector's newest answer, handed over once, as raw as it comes. */
+typedef struct {
+  rppg_detection_t detection;
+  /* Only of RPPG_FACE_FOUND: the largest face; may reach out of the image. */
+  int32_t x_px;
+  int32_t y_px;
+  int32_t width_px;
+  int32_t height_px;
+  /* How much older than this frame is the one that the detector saw. */
+  uint32_t age_us;
+} rppg_face_t;
+
+typedef struct {
+  float heart_rate_bpm; /* 40 ... 180; 0 while not ready */
+  /* In [0, 1]; 0 while not ready. Below the threshold in the confidence.json
+   * of the model's run, do not show the heart rate. */
+  float confidence;
+  float pulse; /* newest sample of the pulse wave, without unit */
+  /* Samples on the 30 Hz grid since the start: pulse is number
+   * num_samples - 1. */
+  uint32_t num_samples;
+} rppg_estimate_t;
+
+/* --- Private: only the functions below read or write what follows. --- */
+
+typedef struct {
+  int32_t x, y, width, height;
+} rppg_box_t;
+
+typedef struct {
+  rppg_box_t recent[RPPG_NUM_RECENT_DETECTIONS]; /* ring */
+  int32_t num_recent;
+  int32_t next_recent;
+  rppg_box_t box;
+  uint8_t has_box;
+  uint8_t is_settled;
+  uint8_t has_missed; /* the last detection found nothing, or none was made */
+  int64_t last_try_us;
+  int64_t last_seen_us;
+} rppg_face_box_t;
+
+/* The source pixels of one target pixel along one side: `num` from `first`
+ * on, with weights that differ at both ends. */
+typedef struct {
+  uint16_t first;
+  uint16_t num;
+  float first_weight;
+  float middle_weight;
+  float last_weight;
+} rppg_span_t;
+
+/* What cutting a region needs for a moment; here it is not on the stack. */
+typedef struct {
+  rppg_span_t columns[RPPG_ROI_SIZE_PX];
+  float row[RPPG_ROI_SIZE_PX * RPPG_NUM_CHANNELS];
+  float sums[RPPG_ROI_SIZE_PX * RPPG_NUM_CHANNELS];
+} rppg_cut_scratch_t;
+
+typedef struct {
+  float background[RPPG_NUM_ROIS][RPPG_ROI_SIZE_PX * RPPG_ROI_SIZE_PX *
+                                  RPPG_NUM_CHANNELS];
+  double last_s;
+  uint32_t frames_seen;
+} rppg_background_t;
+
+/* All that the temporal head may want of a frame. */
+typedef struct {
+  int8_t codes[RPPG_NUM_FRAME_FEATURES];
+  float mid_face_rgb[RPPG_NUM_CHANNELS];
+} rppg_features_t;
+
+typedef struct {
+  rppg_features_t frames[2];
+  double elapsed_s[2];
+  int32_t newest; /* index of the newest frame above */
+  uint32_t num_frames; /* stays at 2 once there */
+  uint32_t num_samples;
+} rppg_timeline_t;
+
+typedef struct {
+  rppg_face_box_t face_box;
+  rppg_background_t background;
+  rppg_timeline_t timeline;
+  temporal_head_state_t head;
+  rppg_cut_scratch_t scratch;
+  int8_t codes[RPPG_ROI_SIZE_PX * RPPG_ROI_SIZE_PX * RPPG_NUM_CHANNELS];
+  int64_t origin_us;    /* time of the first frame used */
+  int64_t last_used_us; /* time of the newest frame used */
+  int64_t last_us;      /* time of the newest frame, used or not */
+  double last_no_face_s;
+  double last_gap_s;
+  float mid_face_rgb[RPPG_NUM_CHANNELS];
+  uint8_t has_used;   /* a frame was used since the start */
+  uint8_t has_frames; /* a frame was pushed since rppg_init */
+} rppg_state_t;
+
+/* --- End of private --- */
+
+/* Forgets everything and starts the CNN. Must come before the first push.
+ *
+ * Returns OK, BAD_ARGUMENT or CNN_ERROR.
+ */
+rppg_status_t rppg_init(rppg_state_t *state);
+
+/* Whether the detector should look at the frame of this time: at once while
+ * no face is in view, else every 0.1 s or 0.5 s. It may look less often.
+ *
+ * Returns 1 or 0; 1 where state is NULL.
+ */
+int32_t rppg_is_detection_due(const rppg_state_t *state, int64_t time_us);
+
+/* Takes the next frame.
+ *
+ * image: the frame; face: the detector's answer, if there is a new one;
+ * time_us: when the frame was taken, microseconds from any origin, not
+ * before the last frame's. Equal times are taken.
+ * Runs the CNN three times and the head once for every 1/30 s since the last
+ * frame, 300 times at most.
+ */
+rppg_status_t rppg_push_frame(rppg_state_t *state, const rppg_image_t *image,
+                              const rppg_face_t *face, int64_t time_us);
+
+/* The heart rate over the last 10 s of the grid.
+ *
+ * Returns OK; or NOT_READY, NO_FACE or GAP, where the heart rate should not
+ * be shown; or BAD_ARGUMENT. *estimate is written in all cases but the last.
+ */
+rppg_status_t rppg_estimate(const rppg_state_t *state,
+                            rppg_estimate_t *estimate);
+
+/* The box that the last frame was cut with: to draw it.
+ *
+ * Returns OK; NO_FACE, where *box is not written; or BAD_ARGUMENT.
+ */
+rppg_status_t rppg_face_box(const rppg_state_t *state, rppg_box_t *box);
+
+/* Mean R, G, B in [0, 255] of the mid-face in the last frame; 0 without one.
+ *
+ * Returns OK or BAD_ARGUMENT.
+ */
+rppg_status_t rppg_mid_face(const rppg_state_t *state,
+                            float rgb[RPPG_NUM_CHANNELS]);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RPPG_H */

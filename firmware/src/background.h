@@ -1,0 +1,24 @@
+/* Pixels of the regions → int8 codes of what does not stand still.
+ *
+ * The same bytes as rppg_tf/background.py:
+ *   code = clip(rint((x / (b + 1) - 1) * 1280), -128, 127), then
+ *   b += a * (x - b), a = max(1 - exp(-dt / 1.5 s), 1 / frames seen)
+ */
+#ifndef RPPG_BACKGROUND_H
+#define RPPG_BACKGROUND_H
+
+#include "rppg.h"
+
+/* Forgets the background: at the start, and when the face was lost. */
+void rppg_background_reset(rppg_background_t *state);
+
+/* Begins a frame; returns a, the frame's share in the background. The first
+ * frame after a reset becomes the background. Times do not decrease. */
+float rppg_background_begin(rppg_background_t *state, double elapsed_s);
+
+/* Normalises region `roi` of the frame that was begun, then learns from it.
+ * patch and codes may be the same memory. */
+void rppg_background_push(rppg_background_t *state, int32_t roi, float weight,
+                          const uint8_t *patch, int8_t *codes);
+
+#endif /* RPPG_BACKGROUND_H */

@@ -1,0 +1,139 @@
+/* Runs the firmware over a file, on the host or on a Cortex-M55.
+ *
+ *   replay frames IN OUT   frames → what became of them (replay.h)
+ *   replay crops IN OUT    inputs of the CNN, 3,888 bytes each → 16 bytes each
+ *
+ * Linked with -Wl,--wrap=rppg_cnn_run, so that the CNN's ends can be written
+ * down. Exit status 0, or 1 and a line on what is wrong.
+ */
+#include "replay.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_IMAGE_BYTES = 3 * 1024 * 1024, BUFFER_BYTES = 1 << 16 };
+
+static rppg_state_t state;
+static frame_out_t result;
+static uint8_t pixels[MAX_IMAGE_BYTES];
+static char buffers[2][BUFFER_BYTES];
+
+rppg_cnn_status_t __real_rppg_cnn_run(
+    const int8_t input[RPPG_CNN_INPUT_BYTES],
+    int8_t output[RPPG_CNN_OUTPUT_BYTES]);
+rppg_cnn_status_t __wrap_rppg_cnn_run(
+    const int8_t input[RPPG_CNN_INPUT_BYTES],
+    int8_t output[RPPG_CNN_OUTPUT_BYTES]);
+
+rppg_cnn_status_t __wrap_rppg_cnn_run(
+    const int8_t input[RPPG_CNN_INPUT_BYTES],
+    int8_t output[RPPG_CNN_OUTPUT_BYTES]) {
+  const rppg_cnn_status_t status = __real_rppg_cnn_run(input, output);
+  const int32_t roi = result.num_cnn_runs;
+  if (roi < RPPG_NUM_ROIS) {
+    memcpy(result.codes[roi], input, RPPG_CNN_INPUT_BYTES);
+    memcpy(&result.features[roi * RPPG_CNN_OUTPUT_BYTES], output,
+           RPPG_CNN_OUTPUT_BYTES);
+  }
+  ++result.num_cnn_runs;
+  return status;
+}
+
+static int complain(const char *what) {
+  fprintf(stderr, "replay: %s\n", what);
+  return 1;
+}
+
+static void note_answers(void) {
+  rppg_estimate_t estimate;
+  rppg_box_t box = {0, 0, 0, 0};
+  result.estimate_status = (int32_t)rppg_estimate(&state, &estimate);
+  result.num_samples = estimate.num_samples;
+  result.heart_rate_bpm = estimate.heart_rate_bpm;
+  result.confidence = estimate.confidence;
+  result.pulse = estimate.pulse;
+  (void)rppg_mid_face(&state, result.mid_face_rgb);
+  result.has_box = (rppg_face_box(&state, &box) == RPPG_OK);
+  result.box[0] = box.x;
+  result.box[1] = box.y;
+  result.box[2] = box.width;
+  result.box[3] = box.height;
+}
+
+static void push(const frame_in_t *frame) {
+  const rppg_image_t image = {pixels, frame->image_width_px,
+                              frame->image_height_px, frame->stride_bytes,
+                              (rppg_pixel_format_t)frame->format};
+  const rppg_face_t face = {(rppg_detection_t)frame->detection, frame->x_px,
+                            frame->y_px, frame->width_px, frame->height_px,
+                            frame->age_us};
+  memset(&result, 0, sizeof result);
+  result.was_detection_due = rppg_is_detection_due(&state, frame->time_us);
+  result.push_status =
+      (int32_t)rppg_push_frame(&state, &image, &face, frame->time_us);
+  note_answers();
+}
+
+static int replay_frames(FILE *in, FILE *out) {
+  frame_in_t frame;
+  if (rppg_init(&state) != RPPG_OK) {
+    return complain("rppg_init failed");
+  }
+  while (fread(&frame, sizeof frame, 1, in) == 1) {
+    const uint64_t num_bytes =
+        (uint64_t)frame.stride_bytes * frame.image_height_px;
+    if (num_bytes > MAX_IMAGE_BYTES) {
+      return complain("an image is larger than 3 MiB");
+    }
+    if (fread(pixels, 1, (size_t)num_bytes, in) != num_bytes) {
+      return complain("the file ends within an image");
+    }
+    push(&frame);
+    if (fwrite(&result, sizeof result, 1, out) != 1) {
+      return complain("cannot write");
+    }
+    fflush(out);
+  }
+  return 0;
+}
+
+static int replay_crops(FILE *in, FILE *out) {
+  int8_t input[RPPG_CNN_INPUT_BYTES];
+  int8_t output[RPPG_CNN_OUTPUT_BYTES];
+  if (rppg_cnn_init() != RPPG_CNN_OK) {
+    return complain("rppg_cnn_init failed");
+  }
+  while (fread(input, sizeof input, 1, in) == 1) {
+    if (__real_rppg_cnn_run(input, output) != RPPG_CNN_OK) {
+      return complain("rppg_cnn_run failed");
+    }
+    if (fwrite(output, sizeof output, 1, out) != 1) {
+      return complain("cannot write");
+    }
+  }
+  rppg_cnn_deinit();
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  if (argc != 4) {
+    return complain("expected frames|crops IN OUT");
+  }
+  FILE *in = fopen(argv[2], "rb");
+  FILE *out = fopen(argv[3], "wb");
+  if ((in == NULL) || (out == NULL)) {
+    return complain("cannot open the files");
+  }
+  (void)setvbuf(in, buffers[0], _IOFBF, BUFFER_BYTES);
+  (void)setvbuf(out, buffers[1], _IOFBF, BUFFER_BYTES);
+  int status = 1;
+  if (strcmp(argv[1], "frames") == 0) {
+    status = replay_frames(in, out);
+  } else if (strcmp(argv[1], "crops") == 0) {
+    status = replay_crops(in, out);
+  } else {
+    status = complain("expected frames or crops");
+  }
+  (void)fclose(in);
+  return ((fclose(out) == 0) && (status == 0)) ? 0 : 1;
+}

@@ -1,0 +1,112 @@
+"""Emitted heads on a Cortex-M55: Helium gives the scalar bits, in time."""
+
+import subprocess
+
+import pytest
+
+from rppg_tf.keras_compat import keras
+from rppg_tf.pulse_head import build_pulse_head
+from rppg_tf.window_head import build_window_head
+from tools import firmware_stream
+from tools.temporal_head_c import render_temporal_head
+
+_M55 = (
+  'arm-none-eabi-gcc -mcpu=cortex-m55 -mthumb -mfloat-abi=hard -mfpu=auto '
+  '-std=c99 -O2 -ffp-contract=off -nostartfiles --specs=rdimon.specs'
+).split()
+_SAMPLES = 330
+
+# Bits of every estimate, then instructions (SysTick: 31.25 a tick).
+_PROGRAM = """\
+#include <stdio.h>
+#include <string.h>
+#include "temporal_head.h"
+#ifdef ON_M55
+static volatile uint32_t *const systick = (volatile uint32_t *)0xE000E010u;
+static void start(void) {
+  systick[1] = 0xFFFFFF;
+  systick[2] = 0;
+  systick[0] = 5;
+}
+static unsigned stop(void) { return ((1u << 24) - systick[2]) & 0xFFFFFF; }
+#else
+static void start(void) {}
+static unsigned stop(void) { return 0; }
+#endif
+static temporal_head_state_t state;
+int main(void) {
+  int8_t columns[2][48];
+  unsigned push = 0, estimate = 0;
+  uint32_t noise = 1;
+  temporal_head_init(&state);
+  for (int sample = 0; sample < SAMPLES; ++sample) {
+    temporal_head_estimate_t result;
+    uint32_t bits[3];
+    for (int index = 0; index < 96; ++index) {
+      noise = noise * 1664525u + 1013904223u;
+      columns[index / 48][index % 48] = (int8_t)((int)(noise >> 26) - 120);
+    }
+    start();
+    temporal_head_push(&state, columns[0], columns[1],
+                       (noise >> 8) / 16777216.0f);
+    push = stop();
+    start();
+    temporal_head_estimate(&state, &result);
+    estimate = stop();
+    memcpy(bits, &result, sizeof bits);
+    printf("%08lx %08lx %08lx\\n", (unsigned long)bits[0],
+           (unsigned long)bits[1], (unsigned long)bits[2]);
+  }
+  printf("%u %u\\n", push * 125 / 4, estimate * 125 / 4);
+  return 0;
+}
+"""
+
+
+def _run(folder, target: str) -> tuple[list[str], int, int]:
+  """Returns the bits of every sample, instructions of push and estimate."""
+  sources = [folder / 'program.c', folder / 'temporal_head.c']
+  program = folder / target
+  if target == 'host':
+    command = ['cc', '-std=c99', '-O2', '-ffp-contract=off']
+    started = [program]
+  else:
+    port = firmware_stream.FIRMWARE / 'port/qemu_m55'
+    command = [*_M55, '-DON_M55', '-T', port / 'mps3_an547.ld']
+    sources.append(port / 'startup.c')
+    if target == 'scalar':
+      command.append('-DTEMPORAL_HEAD_NO_HELIUM')
+    started = firmware_stream.command_line('qemu')[:-1]
+    started += [program, '-icount', 'shift=0']
+  command += [f'-DSAMPLES={_SAMPLES}', *sources, '-o', program, '-lm']
+  subprocess.run(list(map(str, command)), check=True)
+  done = subprocess.run(
+    list(map(str, started)),
+    capture_output=True,
+    text=True,
+    check=True,
+    timeout=300,
+    stdin=subprocess.DEVNULL,
+  )
+  *bits, counts = done.stdout.strip().splitlines()
+  push, estimate = map(int, counts.split())
+  return bits, push, estimate
+
+
+@pytest.mark.parametrize(
+  ('build', 'max_push', 'max_estimate'),
+  [(build_pulse_head, 12_000, 400_000), (build_window_head, 12_000, 65_000)],
+)
+def test_helium_gives_the_scalar_bits(tmp_path, build, max_push, max_estimate):
+  keras.utils.set_random_seed(1)
+  for name, text in render_temporal_head(build(), 0.007, -128).items():
+    (tmp_path / name).write_text(text)
+  (tmp_path / 'program.c').write_text(_PROGRAM)
+  host, _, _ = _run(tmp_path, 'host')
+  scalar, _, _ = _run(tmp_path, 'scalar')
+  helium, push, estimate = _run(tmp_path, 'helium')
+  print(build.__name__, 'push', push, 'estimate', estimate, 'instructions')
+  assert len(set(host)) > 5
+  assert host == scalar == helium
+  assert push <= max_push
+  assert estimate <= max_estimate

@@ -1,0 +1,144 @@
+"""What Python makes of frames and CNN inputs → files that C is checked with.
+
+  python -m tools.emit_golden_vectors --run_dir=build/demo/run
+
+writes golden/frames.bin and golden/frames_expected.bin (firmware/test/
+replay.h), golden/crops.bin and golden/crops_expected.bin (3,888 bytes in, 16
+out). The frames hold a pulse, jitter of the detector, a step of the face, a
+face that is lost and found, doubled times and a gap; the second half of a box
+of the image. Made of a fixed seed: the same model gives the same
+files.
+"""
+
+import pathlib
+
+import numpy as np
+from absl import flags
+
+from rppg_tf import contract, run_directory
+from rppg_tf.entry_point import run
+from rppg_tf.int8_cnn import Int8SpatialCnn
+from tools.firmware_stream import FRAME_OUT, PythonPipeline
+
+_RUN_DIR = flags.DEFINE_string(
+  'run_dir',
+  str(run_directory.PRETRAINED),
+  'Run directory after tools.export_tflite; default: the model that ships.',
+)
+_OUTPUT_DIR = flags.DEFINE_string(
+  'output_dir',
+  'firmware/generated',
+  'Folder with temporal_head.{h,c} of the same run; golden/ is made in it.',
+)
+
+_SHAPE = (150, 180, 3)
+_NUM_FRAMES = 190
+_NUM_CROPS = 60
+_LOST = range(30, 48)
+
+
+class _ScriptedDetector:
+  """A box that jitters, steps once, and is gone for a while."""
+
+  def __init__(self, random: np.random.Generator):
+    self._random = random
+    self.frame = 0
+
+  def find(self, frame, tracked_width_px=0):
+    """Returns the box of the frame that is set."""
+    if self.frame in _LOST:
+      return None
+    # Regions of fewer than 36 pixels a side, then of more.
+    x, y, side = 12, 4, 66
+    if self.frame > 90:
+      x, y, side = 30, 8, 160  # reaches out of the image
+    dx, dy, dside = self._random.integers(-2, 3, 3).tolist()
+    return (x + dx, y + dy, side + dside, side + dside)
+
+
+def frame_times_us(random: np.random.Generator) -> np.ndarray:
+  """Returns int64 [190] microseconds: 9-16 frames/s, some doubled, a gap."""
+  steps_us = random.integers(62_000, 95_000, _NUM_FRAMES)
+  steps_us[[0, 60, 61]] = 0
+  steps_us[20] = 400_000
+  steps_us[51] = 1_200_000
+  return np.cumsum(steps_us)
+
+
+def make_frame(base: np.ndarray, time_s: float, noise: np.ndarray):
+  """Returns uint8 [150, 180, 3] BGR: a texture that pulses with 72 BPM."""
+  pulse = np.sin(2 * np.pi * 72 / 60 * time_s)
+  light = 3 * np.sin(2 * np.pi * 0.2 * time_s)
+  colour = np.array([0.6, 1.2, 0.3]) * pulse + light
+  return np.clip(np.rint(base + colour + noise), 0, 255).astype(np.uint8)
+
+
+def write_frames(run_dir: pathlib.Path, c_dir: pathlib.Path) -> int:
+  """Writes the frames and what Python makes of them; returns how many."""
+  random = np.random.default_rng(5)
+  times_us = frame_times_us(random)
+  detector = _ScriptedDetector(random)
+  pipeline = PythonPipeline(run_dir, c_dir, detector)
+  base = random.uniform(70, 190, (1, 1, 3)) + random.normal(0, 12, _SHAPE)
+  frames, expected = [], []
+  for index, time_us in enumerate(times_us.tolist()):
+    detector.frame = index
+    noise = random.normal(0, 1, _SHAPE)
+    image = make_frame(base, time_us / 1e6, noise)
+    frame, record = pipeline.step(image, time_us)
+    frames.append(frame.encode())
+    expected.append(record)
+  folder = c_dir / 'golden'
+  run_directory.write_bytes(folder / 'frames.bin', b''.join(frames))
+  records = np.array(expected, FRAME_OUT)
+  run_directory.write_bytes(folder / 'frames_expected.bin', records.tobytes())
+  return len(frames)
+
+
+def make_crops(num_crops: int, seed: int) -> np.ndarray:
+  """Returns int8 [num, 36, 36, 3] in five kinds: noise, flat, rows, skin..."""
+  random = np.random.default_rng(seed)
+  shape = contract.ROI_FRAME_SHAPE
+  crops = np.empty((num_crops, *shape), np.int8)
+  for index in range(num_crops):
+    kinds = (
+      lambda: random.uniform(-128, 128, shape),
+      lambda: random.normal(0, random.uniform(1, 80), shape),
+      lambda: np.full(shape, random.choice([-128, 127, 0, 1, -1, 77])),
+      lambda: np.broadcast_to(random.uniform(-128, 128, (36, 1, 1)), shape),
+      lambda: (
+        random.normal(random.normal(0, 40), random.uniform(1, 30), shape)
+        + random.normal(0, 20, 3)
+      ),
+    )
+    crop = np.rint(kinds[index % len(kinds)]())
+    crops[index] = np.clip(crop, -128, 127).astype(np.int8)
+  return crops
+
+
+def crop_features(crops: np.ndarray, model: pathlib.Path) -> np.ndarray:
+  """Returns LiteRT's int8 [num, 16] of int8 [num, 36, 36, 3]."""
+  cnn = Int8SpatialCnn(model)
+  padding = -len(crops) % contract.NUM_ROIS
+  padded = np.concatenate([crops, np.zeros_like(crops[:padding])])
+  frames = padded.reshape(-1, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE)
+  features = cnn.frame_features(frames)
+  return features.reshape(-1, contract.NUM_SPATIAL_FEATURES)[: len(crops)]
+
+
+def main() -> None:
+  """Writes all four files."""
+  run_dir = pathlib.Path(_RUN_DIR.value)
+  c_dir = pathlib.Path(_OUTPUT_DIR.value)
+  folder = c_dir / 'golden'
+  folder.mkdir(parents=True, exist_ok=True)
+  crops = make_crops(_NUM_CROPS, seed=7)
+  features = crop_features(crops, run_dir / run_directory.INT8_MODEL)
+  run_directory.write_bytes(folder / 'crops.bin', crops.tobytes())
+  run_directory.write_bytes(folder / 'crops_expected.bin', features.tobytes())
+  num_frames = write_frames(run_dir, c_dir)
+  print(f'written: {folder}, {num_frames} frames, {len(crops)} CNN inputs')
+
+
+if __name__ == '__main__':
+  run(main)

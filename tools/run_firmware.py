@@ -1,0 +1,131 @@
+"""Heart rate of a video by the firmware, beside Python's.
+
+  python -m tools.run_firmware --video=me.mp4 --target=qemu
+
+builds firmware/ for the model of --run_dir, as a program of this machine or
+for a Cortex-M55 in QEMU, and feeds it with what rppg_tf.predict would use:
+the same frames, the same detections, times in whole microseconds. One line
+every second; exit status 1 if a byte of the CNN's input or features differs,
+or a heart rate by more than 0.01 BPM.
+"""
+
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+from absl import flags
+
+from rppg_tf import contract, run_directory, video_heart_rate
+from rppg_tf.entry_point import InputError, run
+from rppg_tf.video_reader import VideoReader
+from tools import firmware_stream
+
+_VIDEO = flags.DEFINE_string('video', None, 'Path of a video.', required=True)
+_TARGET = flags.DEFINE_enum(
+  'target',
+  'host',
+  sorted(firmware_stream.TARGETS),
+  'host and sanitized run here, qemu (Helium) and qemu_scalar on a Cortex-M55 '
+  'in QEMU: some 10 frames/s.',
+)
+_RUN_DIR = flags.DEFINE_string(
+  'run_dir',
+  str(run_directory.PRETRAINED),
+  'Run directory after tools.export_tflite; default: the model that ships.',
+)
+_MAX_FRAMES = flags.DEFINE_integer(
+  'max_frames', None, 'Stop after this many frames.', lower_bound=1
+)
+
+# The statuses of an estimate, in words.
+_STATUS = {
+  firmware_stream.OK: '',
+  firmware_stream.NOT_READY: 'not ready',
+  firmware_stream.NO_FACE: 'no face in the last 10 s',
+  firmware_stream.GAP: 'gap in the last 10 s',
+}
+
+
+class Comparison:
+  """Both sides of one video, frame by frame."""
+
+  def __init__(self, pipeline: firmware_stream.PythonPipeline, target: str):
+    self._pipeline = pipeline
+    self._target = target
+    self._expected: list[np.ndarray] = []
+
+  def run(
+    self, frames: Iterator[tuple[np.ndarray, float]]
+  ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields (expected, got), FRAME_OUT both, for every frame.
+
+    Args:
+      frames: (frame uint8 BGR, seconds from the first).
+    """
+    replayed = firmware_stream.replay(self._target, self._prepared(frames))
+    for index, got in enumerate(replayed):
+      yield self._expected[index], got
+      self._expected[index] = None  # 12 kB each
+
+  def _prepared(self, frames) -> Iterator[firmware_stream.Frame]:
+    for frame_bgr, time_s in frames:
+      frame, expected = self._pipeline.step(frame_bgr, round(time_s * 1e6))
+      self._expected.append(expected)
+      yield frame
+
+
+def _frames() -> Iterator[tuple[np.ndarray, float]]:
+  video = VideoReader(_VIDEO.value)
+  frames = video_heart_rate.elapsed_times(video, video.header_rate_hz, print)
+  for index, pair in enumerate(frames):
+    if _MAX_FRAMES.value is not None and index >= _MAX_FRAMES.value:
+      return
+    yield pair
+
+
+def _print_second(expected: np.ndarray, got: np.ndarray) -> None:
+  time_s = got['num_samples'] / contract.GRID_RATE_HZ
+  python_bpm = expected['heart_rate_bpm']
+  bpm = f'{got["heart_rate_bpm"]:8.3f} BPM, Python {python_bpm:8.3f}'
+  confidence = f'confidence {got["confidence"]:.2f}'
+  status = _STATUS.get(int(got['estimate_status']), '')
+  print(f'{time_s:6.1f} s  {bpm}  {confidence}  {status}'.rstrip())
+
+
+def main() -> int:
+  """Prints both sides and how far they are apart."""
+  run_dir = pathlib.Path(_RUN_DIR.value)
+  if not run_dir.is_dir():
+    raise InputError(f'{run_dir}: no such run; give --run_dir=DIR')
+  firmware_stream.build(_TARGET.value, run_dir=run_dir)
+  pipeline = firmware_stream.PythonPipeline(
+    run_dir, firmware_stream.FIRMWARE / 'generated'
+  )
+  differences = []
+  printed = contract.WINDOW_S - 1
+  for expected, got in Comparison(pipeline, _TARGET.value).run(_frames()):
+    differences.append(
+      firmware_stream.compare(expected[np.newaxis], got[np.newaxis])
+    )
+    second = int(got['num_samples']) // contract.GRID_RATE_HZ
+    if second > printed:
+      printed = second
+      _print_second(expected, got)
+  return _summarise(differences)
+
+
+def _summarise(differences: list[firmware_stream.Difference]) -> int:
+  if not differences:
+    raise InputError(f'{_VIDEO.value}: no frames')
+  total = firmware_stream.add_up(differences)
+  print(
+    f'{_TARGET.value}: {total.num_frames} frames, {total.num_estimates} '
+    f'estimates; differences: {total.codes} int8 inputs, {total.features} '
+    f'int8 features, {total.others} frames otherwise, {total.max_bpm:.2g} BPM '
+    'at most'
+  )
+  return int(not total.is_same)
+
+
+if __name__ == '__main__':
+  run(main)
