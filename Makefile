@@ -70,6 +70,7 @@ bench: .venv/installed
 
 PRETRAINED := build/pretrained
 SHIPPED := flags.json split.json metrics.json versions.json history.csv \
+  head_history.csv \
   spatial_cnn.weights.h5 head.weights.h5 int8_head.weights.h5 \
   spatial_int8.tflite temporal_head.c temporal_head.h evaluation.json \
   confidence.json
@@ -89,7 +90,7 @@ pretrained: .venv/installed
 	  --flagfile=rppg_tf/flagfiles/pretrained.flags \
 	  --data_dir=$(PRETRAINED)/data --run_dir=$(PRETRAINED)/run
 	$(BIN)/python -m tools.export_tflite --data_dir=$(PRETRAINED)/data \
-	  --run_dir=$(PRETRAINED)/run --epochs=2
+	  --run_dir=$(PRETRAINED)/run --epochs=1
 	$(BIN)/python -m tools.emit_temporal_head --run_dir=$(PRETRAINED)/run \
 	  --output_dir=$(PRETRAINED)/run
 	$(BIN)/python -m rppg_tf.evaluate --data_dir=$(PRETRAINED)/data \

@@ -12,9 +12,17 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from rppg_tf import background, contract
+from rppg_tf import background, chrominance, contract, patch_renderer
 from rppg_tf.entry_point import InputError
 
+# Recordings among which clips are mixed, beyond the batches' own shuffling.
+_SHUFFLED_RECORDINGS = 1024
+# What a frame brings to a network, by the name of its input.
+_FRAME_SHAPES = {
+  'codes': (contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE),
+  'chrominance': (contract.NUM_CHROMINANCE,),
+  'features': (contract.NUM_FRAME_FEATURES,),
+}
 # Faster cameras are thinned out in training (not on the board) to at most
 # this rate, so that a clip's number of frames covers its time.
 MAX_TRAINING_RATE_HZ = 33
@@ -83,6 +91,32 @@ def load_recordings(
   )
 
 
+def patch_recordings(
+  source: patch_renderer.PatchSource, num: int
+) -> tf.data.Dataset:
+  """Renders patches, in the form that load_recordings gives.
+
+  Args:
+    source: what of.
+    num: recordings.
+  """
+  signature = {
+    'frames': tf.TensorSpec(
+      (None, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE), tf.uint8
+    ),
+    'mid_face_rgb': tf.TensorSpec((None, contract.NUM_CHANNELS), tf.float32),
+    'timestamp_s': tf.TensorSpec((None,), tf.float64),
+    'ppg': tf.TensorSpec((None,), tf.float32),
+    'heart_rate_bpm': tf.TensorSpec((None,), tf.float32),
+    'face_found': tf.TensorSpec((None,), tf.bool),
+    'subject': tf.TensorSpec((), tf.string),
+  }
+  return tf.data.Dataset.from_generator(
+    lambda: patch_renderer.render_recordings(source, num),
+    output_signature=signature,
+  )
+
+
 def _builder(data_dir: str, roi_geometry: str) -> tfds.core.DatasetBuilder:
   import tfds_ubfc  # noqa: F401  Registers the dataset with TFDS.
 
@@ -103,24 +137,29 @@ def prepare(recordings: tf.data.Dataset, mode: str) -> tf.data.Dataset:
     mode: one of background.MODES.
 
   Returns:
-    Dataset of {codes: int8 [frames, 3, 36, 36, 3], timestamp_s: float64
-    [frames], ppg, heart_rate_bpm: float32 [frames]}.
+    Dataset of {codes: int8 [frames, 3, 36, 36, 3], chrominance: int8
+    [frames, 4], timestamp_s: float64 [frames], ppg, heart_rate_bpm: float32
+    [frames]}.
   """
 
-  def codes_of(frames, timestamp_s, face_found):
-    return background.input_codes(frames, timestamp_s, face_found, mode)
+  def codes_of(frames, mid_face_rgb, *when):
+    return (
+      background.input_codes(frames, *when, mode),
+      chrominance.chrominance_codes(mid_face_rgb, *when),
+    )
 
   def prepare_one(example):
-    codes = tf.numpy_function(
-      codes_of,
-      [example['frames'], example['timestamp_s'], example['face_found']],
-      tf.int8,
+    names = ('frames', 'mid_face_rgb', 'timestamp_s', 'face_found')
+    codes, colour = tf.numpy_function(
+      codes_of, [example[name] for name in names], (tf.int8, tf.int8)
     )
     codes.set_shape([None, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE])
-    kept = _kept_frames(example['timestamp_s'])
+    colour.set_shape([None, contract.NUM_CHROMINANCE])
     names = ('timestamp_s', 'ppg', 'heart_rate_bpm')
-    series = {name: tf.gather(example[name], kept) for name in names}
-    return {'codes': tf.gather(codes, kept), **series}
+    series = {name: example[name] for name in names}
+    series |= {'codes': codes, 'chrominance': colour}
+    kept = _kept_frames(example['timestamp_s'])
+    return {name: tf.gather(value, kept) for name, value in series.items()}
 
   return recordings.map(prepare_one, num_parallel_calls=tf.data.AUTOTUNE)
 
@@ -154,6 +193,7 @@ def training_clips(
     Dataset of (inputs, targets, sample weights) for Keras' fit.
   """
   recordings = recordings.filter(lambda item: _long_enough(item, shape))
+  recordings = recordings.shuffle(_SHUFFLED_RECORDINGS, seed)
   items = recordings.flat_map(
     lambda item: tf.data.Dataset.from_tensors(item).repeat(clips_per_recording)
   )
@@ -174,7 +214,7 @@ def validation_clips(
   """Cuts every recording end to end into clips, always the same ones."""
 
   def cut_all(item):
-    num_frames = tf.shape(item['codes'], out_type=tf.int64)[0]
+    num_frames = tf.shape(item['timestamp_s'], out_type=tf.int64)[0]
     step = shape.num_frames
     starts = tf.data.Dataset.range(0, num_frames - step + 1, step)
     return starts.map(
@@ -188,7 +228,7 @@ def validation_clips(
 
 
 def _long_enough(item, shape: ClipShape):
-  return tf.shape(item['codes'])[0] >= shape.num_frames
+  return tf.shape(item['timestamp_s'])[0] >= shape.num_frames
 
 
 def random_clip(item, seed, shape: ClipShape):
@@ -199,21 +239,21 @@ def random_clip(item, seed, shape: ClipShape):
   on another cheek.
   """
   seeds = tf.random.experimental.stateless_split(seed, 4)
-  last_start = tf.shape(item['codes'])[0] - shape.num_frames
+  last_start = tf.shape(item['timestamp_s'])[0] - shape.num_frames
   start = tf.random.stateless_uniform([], seeds[0], 0, last_start + 1, tf.int32)
   speed = _random_speed(item, start, seeds[1:3], shape)
   clip = cut_clip(item, start, speed, shape)
-  clip[0]['codes'] = turn_codes(clip[0]['codes'], seeds[3])
+  if 'codes' in clip[0]:
+    clip[0]['codes'] = turn_codes(clip[0]['codes'], seeds[3])
+  else:
+    clip[0]['features'] = shuffle_features(clip[0]['features'], seeds[3])
   return clip
 
 
 def turn_codes(codes, seed):
   """Mirrors [frames, 3, 36, 36, 3] both ways and shuffles the ROIs."""
   seeds = tf.random.experimental.stateless_split(seed, 3)
-  order = tf.random.experimental.stateless_shuffle(
-    tf.range(contract.NUM_ROIS), seeds[0]
-  )
-  codes = tf.gather(codes, order, axis=1)
+  codes = tf.gather(codes, _roi_order(seeds[0]), axis=1)
   for axis, axis_seed in ((2, seeds[1]), (3, seeds[2])):
     step = tf.where(tf.random.stateless_uniform([], axis_seed) < 0.5, 1, -1)
     pixels = tf.range(contract.ROI_SIZE_PX)
@@ -223,12 +263,28 @@ def turn_codes(codes, seed):
   return codes
 
 
+def shuffle_features(features, seed):
+  """Shuffles the ROIs of [frames, 52] features; chrominance stays behind."""
+  by_roi = tf.reshape(
+    features[:, : contract.NUM_ROI_FEATURES],
+    (-1, contract.NUM_ROIS, contract.NUM_SPATIAL_FEATURES),
+  )
+  by_roi = tf.gather(by_roi, _roi_order(seed), axis=1)
+  by_roi = tf.reshape(by_roi, (-1, contract.NUM_ROI_FEATURES))
+  return tf.concat([by_roi, features[:, contract.NUM_ROI_FEATURES :]], axis=1)
+
+
+def _roi_order(seed):
+  rois = tf.range(contract.NUM_ROIS)
+  return tf.random.experimental.stateless_shuffle(rois, seed)
+
+
 def _random_speed(item, start, seeds, shape: ClipShape):
   """Draws a speed of 0.7-1.4 that keeps rates in range, 1 half the time."""
   end = start + shape.num_frames
   stamps = item['timestamp_s'][start:end]
   rates = item['heart_rate_bpm'][start:end]
-  known = tf.boolean_mask(rates, tf.math.is_finite(rates))
+  known = tf.boolean_mask(rates, rates > contract.NO_PULSE_BPM)
   middle = tf.cond(
     tf.size(known) > 0, lambda: tf.reduce_mean(known), lambda: 80.0
   )
@@ -248,16 +304,17 @@ def cut_clip(item, start, speed, shape: ClipShape):
   """Cuts one clip whose grid ends at its last frame.
 
   Args:
-    item: one recording of `prepare`.
+    item: one recording of `prepare`, or of training.encoded_recordings.
     start: int32, first frame.
     speed: float64, grid steps are speed / 30 s.
     shape: how to cut.
 
   Returns:
-    (inputs of build_network, targets, sample weights), unbatched, of
-    shape.targets: pulse float32 [num_samples]; heart_rate_bpm float32
-    [windows], and the same as rate_probability, whose loss makes a
-    distribution of it.
+    (inputs of build_network or build_head_network, targets, sample weights),
+    unbatched, of shape.targets: pulse float32 [num_samples]; heart_rate_bpm
+    float32 [windows], and the same as rate_probability, whose loss makes a
+    distribution of it. A recording without a pulse has weight in
+    rate_probability alone.
   """
   end = start + shape.num_frames
   stamps = item['timestamp_s'][start:end]
@@ -267,14 +324,16 @@ def cut_clip(item, start, speed, shape: ClipShape):
     first = tf.gather(values[start:end], older)
     return first + fraction * (tf.gather(values[start:end], newer) - first)
 
-  codes = item['codes'][start:end]
-  codes = tf.ensure_shape(
-    codes, [shape.num_frames, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE]
-  )
   rates = on_grid(item['heart_rate_bpm']) * tf.cast(speed, tf.float32)
   labels, weights = window_labels(rates, shape)
+  pulse_less = tf.reduce_all(item['heart_rate_bpm'] == contract.NO_PULSE_BPM)
+  has_pulse = tf.where(pulse_less, 0.0, 1.0)
   inputs = {
-    'codes': codes,
+    name: tf.ensure_shape(item[name][start:end], [shape.num_frames, *frame])
+    for name, frame in _FRAME_SHAPES.items()
+    if name in item
+  }
+  inputs |= {
     'older': older,
     'newer': newer,
     'fraction': fraction,
@@ -285,9 +344,10 @@ def cut_clip(item, start, speed, shape: ClipShape):
     'rate_probability': labels,
   }
   target_weights = {
-    'pulse': tf.ones([]),
+    'pulse': has_pulse,
     'heart_rate_bpm': weights,
-    'rate_probability': weights,
+    # Without a pulse no rate is to be more probable than another.
+    'rate_probability': tf.maximum(weights, 1.0 - has_pulse),
   }
   return (
     inputs,
@@ -343,5 +403,5 @@ def window_labels(heart_rate_bpm, shape: ClipShape):
 def training_mean_bpm(recordings: tf.data.Dataset) -> float:
   """Returns the mean of all known labels: the predictor to beat."""
   rates = [item['heart_rate_bpm'] for item in recordings.as_numpy_iterator()]
-  mean_bpm = float(np.nanmean(np.concatenate(rates)))
-  return mean_bpm
+  rates = np.concatenate(rates)
+  return float(np.mean(rates[rates > contract.NO_PULSE_BPM]))

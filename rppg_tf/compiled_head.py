@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rppg_tf import contract, evaluation, feature_timeline, grid_stream
+from rppg_tf import chrominance, contract, evaluation, grid_stream
 from rppg_tf.entry_point import InputError
 
 _COMPILER = 'cc'
@@ -32,6 +32,7 @@ _DRIVER = """\
 #include <stddef.h>
 #include "temporal_head.h"
 
+int32_t head_num_features(void) { return TEMPORAL_HEAD_NUM_FEATURES; }
 int32_t head_window_samples(void) { return TEMPORAL_HEAD_WINDOW_SAMPLES; }
 int32_t head_is_pulse_head(void) { return TEMPORAL_HEAD_IS_PULSE_HEAD; }
 float head_input_scale(void) { return TEMPORAL_HEAD_INPUT_SCALE; }
@@ -117,6 +118,7 @@ class CompiledHead:
 
   Attributes:
     window_samples: grid samples before the first estimate.
+    num_features: of each frame's features, how many it reads.
     has_pulse: False for the window head.
     input_scale: float32, of the feature codes that it was emitted for.
     input_zero_point: of those codes.
@@ -135,6 +137,7 @@ class CompiledHead:
     """
     self._library = _compile(pathlib.Path(c_dir))
     self.window_samples: int = self._library.head_window_samples()
+    self.num_features: int = self._library.head_num_features()
     self.has_pulse = bool(self._library.head_is_pulse_head())
     self.input_scale = np.float32(self._library.head_input_scale())
     self.input_zero_point: int = self._library.head_input_zero_point()
@@ -148,7 +151,7 @@ class CompiledHead:
       window_stride: grid samples from one estimate to the next; the first is
         made at sample window_samples - 1.
     """
-    return HeadStream(self._library, self.window_samples, window_stride)
+    return HeadStream(self._library, window_stride)
 
   def run(
     self,
@@ -159,7 +162,8 @@ class CompiledHead:
     """Runs the head over a recording, from a fresh state.
 
     Args:
-      feature_codes: int8 [num_frames, 48].
+      feature_codes: int8 [num_frames, 52]; a head that reads fewer takes the
+        first.
       timestamp_s: float64 [num_frames], seconds, never decreasing.
       window_stride: grid samples from one estimate to the next; the first is
         made at sample window_samples - 1.
@@ -188,9 +192,7 @@ class HeadStream:
   those of one push of all. A stream belongs to one thread at a time.
   """
 
-  def __init__(
-    self, library: ctypes.CDLL, window_samples: int, window_stride: int
-  ):
+  def __init__(self, library: ctypes.CDLL, window_stride: int):
     """Starts; call CompiledHead.stream instead."""
     if window_stride < 1:
       raise ValueError(
@@ -198,7 +200,8 @@ class HeadStream:
       )
     self._library = library
     self._stride = window_stride
-    self._until_next = window_samples
+    self._until_next = library.head_window_samples()
+    self._num_features = library.head_num_features()
     self._grid = grid_stream.GridStream()
     # float64 for its alignment, which is enough for any member.
     self._state = np.zeros(-(-library.head_stream_bytes() // 8), np.float64)
@@ -208,7 +211,8 @@ class HeadStream:
     """Takes the next frames.
 
     Args:
-      feature_codes: int8 [num_frames, 48].
+      feature_codes: int8 [num_frames, 52]; a head that reads fewer takes the
+        first.
       timestamp_s: float64 [num_frames], seconds, never decreasing, from push
         to push neither.
 
@@ -222,6 +226,7 @@ class HeadStream:
         f'feature_codes: expected int8 {expected}, got '
         f'{feature_codes.dtype} {feature_codes.shape}'
       )
+    feature_codes = feature_codes[:, : self._num_features]
     chunk = self._grid.push(feature_codes, timestamp_s)
     num_samples = len(chunk.fraction)
     ready = max(num_samples - self._until_next + 1, 0)
@@ -258,20 +263,21 @@ def compare_with_keras(
   Args:
     compiled: the C of `head`.
     head: Keras model of build_pulse_head or build_window_head.
-    feature_codes: int8 [num_frames, 48], long enough for a window.
+    feature_codes: int8 [num_frames, 52], long enough for a window.
     timestamp_s: float64 [num_frames], seconds.
-    scale, zero_point: of feature_codes.
+    scale, zero_point: of the CNN's 48 feature codes.
   """
-  shifted = feature_codes.astype(np.float32) - np.float32(zero_point)
-  features = feature_timeline.to_grid(shifted * np.float32(scale), timestamp_s)
-  outputs = head(features[np.newaxis], training=False)
-  expected_bpm = np.asarray(outputs['heart_rate_bpm'])[0]
+  codes, colour = np.split(feature_codes, [contract.NUM_ROI_FEATURES], axis=1)
+  shifted = codes.astype(np.float32) - np.float32(zero_point)
+  features = chrominance.append(shifted * np.float32(scale), colour)
+  outputs = evaluation.head_outputs(head, features, timestamp_s)
+  expected_bpm = outputs['heart_rate_bpm']
   window_stride = head.get_layer('spectrum').stride if compiled.has_pulse else 1
   result = compiled.run(feature_codes, timestamp_s, window_stride)
   difference = np.abs(result.heart_rate_bpm.astype(np.float64) - expected_bpm)
   max_relative_pulse = 0.0
   if compiled.has_pulse:
-    pulse = np.asarray(outputs['pulse'])[0].astype(np.float64)
+    pulse = outputs['pulse'].astype(np.float64)
     worst = np.max(np.abs(result.pulse - pulse))
     max_relative_pulse = float(worst / np.max(np.abs(pulse)))
   return HeadDifference(

@@ -37,7 +37,13 @@ RAW_ZERO_POINT = -128
 # --- Network ----------------------------------------------------------------
 
 NUM_SPATIAL_FEATURES = 16  # per ROI frame: what one NPU call returns
-NUM_FRAME_FEATURES = NUM_ROIS * NUM_SPATIAL_FEATURES  # 48 per video frame
+NUM_ROI_FEATURES = NUM_ROIS * NUM_SPATIAL_FEATURES  # 48 per video frame
+# Of the mid face's mean colour (rppg_tf/chrominance.py); code q is q / 128.
+NUM_CHROMINANCE = 4
+CHROMINANCE_SCALE = 1.0 / 128.0
+# What a frame leaves in the ring: the ROIs' features, then chrominance. The
+# pulse head reads all 52, UltraLightRPPG's window head the first 48.
+NUM_FRAME_FEATURES = NUM_ROI_FEATURES + NUM_CHROMINANCE
 MAX_PARAMETERS = 100_000
 
 # Features, not pixels, are brought to this uniform grid from the measured
@@ -69,5 +75,7 @@ MIN_LABEL_BPM = 40.0
 MAX_LABEL_BPM = 160.0
 # Windows whose labels deviate (standard deviation) by this or more are dropped.
 MAX_LABEL_DEVIATION_BPM = 15.0
+# Label of frames that are known to have no pulse (NaN: not known).
+NO_PULSE_BPM = 0.0
 # No beat for longer than this: the label is NaN.
 MAX_BEAT_GAP_S = 2.0

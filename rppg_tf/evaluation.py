@@ -9,7 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from rppg_tf import background, contract, feature_timeline, metrics
+from rppg_tf import (
+  background,
+  chrominance,
+  contract,
+  feature_timeline,
+  metrics,
+)
 from rppg_tf.entry_point import InputError
 
 _STRIDE = contract.WINDOW_STRIDE_S * contract.GRID_RATE_HZ
@@ -31,8 +37,7 @@ class Estimates:
   confidence: np.ndarray | None = None
 
 
-# Takes a recording: an example of tfds_ubfc as NumPy, and `codes`, int8
-# [frames, 3, 36, 36, 3], which the NPU reads.
+# Takes a recording: what with_codes returns.
 Estimator = Callable[[dict], Estimates]
 
 
@@ -78,11 +83,12 @@ def float_features(spatial_cnn, input_quantisation, codes) -> np.ndarray:
   for start in range(0, len(images), _IMAGES_PER_BATCH):
     part = images[start : start + _IMAGES_PER_BATCH].astype(np.float32)
     parts.append(spatial_cnn((part - zero_point) * scale, training=False))
-  return np.concatenate(parts).reshape(-1, contract.NUM_FRAME_FEATURES)
+  return np.concatenate(parts).reshape(-1, contract.NUM_ROI_FEATURES)
 
 
 def head_outputs(head, features, timestamp_s) -> dict[str, np.ndarray]:
-  """Runs a Keras head on float32 [frames, 48] features at measured times."""
+  """Runs a Keras head on float32 [frames, 52] features at measured times."""
+  features = features[:, : head.input_shape[-1]]
   grid = feature_timeline.to_grid(features, timestamp_s)
   outputs = head(grid[np.newaxis], training=False)
   return {name: np.asarray(value)[0] for name, value in outputs.items()}
@@ -127,6 +133,7 @@ def float_estimator(spatial_cnn, head, input_quantisation) -> Estimator:
 
   def estimate(recording):
     features = float_features(encode, input_quantisation, recording['codes'])
+    features = chrominance.append(features, recording['chrominance'])
     return head_estimates(head, features, recording['timestamp_s'])
 
   return estimate
@@ -138,6 +145,7 @@ def int8_estimator(int8_cnn, head) -> Estimator:
   def estimate(recording):
     features = int8_cnn.frame_features(recording['codes'])
     features = int8_cnn.dequantise(features)
+    features = chrominance.append(features, recording['chrominance'])
     return head_estimates(head, features, recording['timestamp_s'])
 
   return estimate
@@ -148,6 +156,7 @@ def int8_c_estimator(int8_cnn, compiled_head) -> Estimator:
 
   def estimate(recording):
     features = int8_cnn.frame_features(recording['codes'])
+    features = chrominance.append(features, recording['chrominance'])
     return compiled_head.estimates(features, recording['timestamp_s'])
 
   return estimate
@@ -157,6 +166,23 @@ def reference_bpm(heart_rate_bpm, timestamp_s) -> np.ndarray:
   """Returns the mean label of each 10 s window, NaN where any is unknown."""
   rates = feature_timeline.to_grid(heart_rate_bpm, timestamp_s)
   return np.mean(pulse_windows(rates), axis=1, dtype=np.float32)
+
+
+def with_codes(example: dict, mode: str) -> dict:
+  """Adds what the network reads to an example: `codes` and `chrominance`.
+
+  Args:
+    example: of tfds_ubfc as NumPy.
+    mode: one of background.MODES.
+  """
+  when = (example['timestamp_s'], example['face_found'])
+  return {
+    **example,
+    'codes': background.input_codes(example['frames'], *when, mode),
+    'chrominance': chrominance.chrominance_codes(
+      example['mid_face_rgb'], *when
+    ),
+  }
 
 
 def estimated(
@@ -176,10 +202,7 @@ def estimated(
     timestamp_s = example['timestamp_s']
     if first_estimate_s(timestamp_s) is None:
       continue
-    codes = background.input_codes(
-      example['frames'], timestamp_s, example['face_found'], mode
-    )
-    recording = {**example, 'codes': codes}
+    recording = with_codes(example, mode)
     yield (
       recording,
       {name: estimator(recording) for name, estimator in estimators.items()},

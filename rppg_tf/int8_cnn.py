@@ -67,7 +67,7 @@ class Int8SpatialCnn:
       features[start : start + len(part)] = self._interpreter.get_tensor(
         self._output['index']
       )
-    return features.reshape(-1, contract.NUM_FRAME_FEATURES)
+    return features.reshape(-1, contract.NUM_ROI_FEATURES)
 
   def dequantise(self, features: np.ndarray) -> np.ndarray:
     """Turns int8 feature codes into float32 features."""

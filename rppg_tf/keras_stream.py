@@ -8,7 +8,7 @@ roundings only.
 import numpy as np
 import tensorflow as tf
 
-from rppg_tf import contract, evaluation, grid_stream
+from rppg_tf import chrominance, contract, evaluation, grid_stream
 from rppg_tf.compiled_head import HeadRun
 from rppg_tf.keras_compat import keras
 from rppg_tf.pulse_head import PulseStream
@@ -48,11 +48,17 @@ class KerasStream:
     self._pulse = np.empty(0, np.float32)
     self._until_next = contract.WINDOW_SAMPLES
 
-  def push(self, codes: np.ndarray, timestamp_s: np.ndarray) -> HeadRun:
+  def push(
+    self,
+    codes: np.ndarray,
+    colour: np.ndarray,
+    timestamp_s: np.ndarray,
+  ) -> HeadRun:
     """Takes the next frames.
 
     Args:
       codes: int8 [num_frames, 3, 36, 36, 3] (background.py).
+      colour: int8 [num_frames, 4] (chrominance.py).
       timestamp_s: float64 [num_frames], seconds, never decreasing, from push
         to push neither.
 
@@ -63,6 +69,7 @@ class KerasStream:
     features = evaluation.float_features(
       self._encode, self._quantisation, codes
     )
+    features = chrominance.append(features, colour)
     chunk = self._grid.push(features, timestamp_s)
     start = chunk.values[chunk.older]
     fraction = chunk.fraction[:, np.newaxis]

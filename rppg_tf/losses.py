@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from rppg_tf import contract
 from rppg_tf.keras_compat import keras
 from rppg_tf.pulse_head import rates_bpm
 
@@ -31,12 +32,15 @@ class NegativePearson(keras.losses.Loss):
 class RateCrossEntropy(keras.losses.Loss):
   """Cross entropy of a rate distribution against a normal one at the label.
 
-  y_true: float32 [batch, windows] BPM; y_pred: [batch, windows, 71].
+  y_true: float32 [batch, windows] BPM, contract.NO_PULSE_BPM for a uniform
+  distribution instead; y_pred: [batch, windows, 71].
   """
 
   def call(self, y_true, y_pred):
     """Returns float32 [batch, windows], nats."""
     distance = (rates_bpm() - y_true[..., tf.newaxis]) / RATE_DEVIATION_BPM
+    pulse_less = y_true[..., tf.newaxis] == contract.NO_PULSE_BPM
+    distance = tf.where(pulse_less, 0.0, distance)
     target = tf.nn.softmax(-0.5 * tf.square(distance))
     return -tf.reduce_sum(target * tf.math.log(y_pred + 1e-7), axis=-1)
 

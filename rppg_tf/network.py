@@ -41,29 +41,58 @@ class DecodeFrames(keras.layers.Layer):
 
 
 @keras.utils.register_keras_serializable('rppg_tf')
-class GroupByFrame(keras.layers.Layer):
-  """[batch*frames*3, 16] and the codes' shape → [batch, frames, 48].
+class FrameFeatures(keras.layers.Layer):
+  """[batch*frames*3, 16], int8 [batch, frames, 4] → [batch, frames, 48 or 52].
 
-  Feature 16 * roi + channel: forehead, left cheek, right cheek.
+  Feature 16 * roi + channel (forehead, left cheek, right cheek), and behind
+  these, for a head that reads them, the chrominance.
   """
+
+  def __init__(self, num_features: int, **kwargs):
+    super().__init__(**kwargs)
+    self.num_features = num_features
 
   def call(self, inputs):
     """Reshapes back to one row a video frame."""
-    features, codes = inputs
-    shape = tf.shape(codes)
-    frame_features = contract.NUM_FRAME_FEATURES
-    grouped = tf.reshape(features, (shape[0], shape[1], frame_features))
-    grouped.set_shape([None, codes.shape[1], frame_features])
+    features, chrominance = inputs
+    frames = tf.shape(chrominance)[:2]
+    row = (contract.NUM_ROI_FEATURES,)
+    grouped = tf.reshape(features, tf.concat([frames, row], 0))
+    if self.num_features == contract.NUM_FRAME_FEATURES:
+      colour = tf.cast(chrominance, tf.float32) * contract.CHROMINANCE_SCALE
+      grouped = tf.concat([grouped, colour], -1)
+    grouped.set_shape([None, chrominance.shape[1], self.num_features])
     return grouped
+
+  def get_config(self):
+    """Returns the arguments of the constructor."""
+    return {**super().get_config(), 'num_features': self.num_features}
+
+
+@keras.utils.register_keras_serializable('rppg_tf')
+class FirstFeatures(keras.layers.Layer):
+  """[batch, frames, 52] → the first num_features of each frame."""
+
+  def __init__(self, num_features: int, **kwargs):
+    super().__init__(**kwargs)
+    self.num_features = num_features
+
+  def call(self, features):
+    """Cuts the rest off."""
+    return features[..., : self.num_features]
+
+  def get_config(self):
+    """Returns the arguments of the constructor."""
+    return {**super().get_config(), 'num_features': self.num_features}
 
 
 @keras.utils.register_keras_serializable('rppg_tf')
 class ResampleToGrid(keras.layers.Layer):
   """Linear interpolation of features at measured frame times.
 
-  Inputs: features [batch, frames, 48]; older and newer, int32 [batch,
+  Inputs: features [batch, frames, n]; older and newer, int32 [batch,
   samples]; fraction float32 [batch, samples] (feature_timeline.py).
-  Output: [batch, samples, 48].
+  Output: [batch, samples, n].
   """
 
   def call(self, inputs):
@@ -91,13 +120,13 @@ def build_network(
 
   Args:
     spatial_cnn: float32 [n, 36, 36, 3] → [n, 16], quantisation-aware or not.
-    head: float32 [batch, samples, 48] → dictionary of outputs.
+    head: float32 [batch, samples, 48 or 52] → dictionary of outputs.
     input_quantisation: (scale, zero_point) of the int8 codes.
 
   Returns:
     Model of the dictionary {codes: int8 [batch, frames, 3, 36, 36, 3],
-    older, newer: int32 [batch, samples], fraction: float32 [batch, samples]}
-    → the head's outputs.
+    chrominance: int8 [batch, frames, 4], older, newer: int32 [batch, samples],
+    fraction: float32 [batch, samples]} → the head's outputs.
   """
   num_parameters = spatial_cnn.count_params() + head.count_params()
   if num_parameters >= contract.MAX_PARAMETERS:
@@ -107,24 +136,53 @@ def build_network(
     )
   frame_shape = (None, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE)
   codes = keras.Input(frame_shape, dtype=tf.int8, name='codes')
-  older = keras.Input((None,), dtype=tf.int32, name='older')
-  newer = keras.Input((None,), dtype=tf.int32, name='newer')
-  fraction = keras.Input((None,), name='fraction')
+  chrominance = keras.Input(
+    (None, contract.NUM_CHROMINANCE), dtype=tf.int8, name='chrominance'
+  )
+  timeline = _timeline_inputs()
   x = DecodeFrames(*input_quantisation, name='decode')(codes)
   # [batch * frames * 3, 36, 36, 3]
   x = spatial_cnn(x)  # [batch * frames * 3, 16]
-  x = GroupByFrame(name='frame_features')([x, codes])  # [batch, frames, 48]
-  x = ResampleToGrid(name='grid')([x, older, newer, fraction])
-  # [batch, samples, 48]
-  inputs = {
-    'codes': codes,
-    'older': older,
-    'newer': newer,
-    'fraction': fraction,
+  num_features = head.input_shape[-1]
+  x = FrameFeatures(num_features, name='frame_features')([x, chrominance])
+  # [batch, frames, 48 or 52]
+  x = ResampleToGrid(name='grid')([x, *timeline.values()])
+  # [batch, samples, 48 or 52]
+  inputs = {'codes': codes, 'chrominance': chrominance, **timeline}
+  return keras.Model(inputs, _named_outputs(head(x)), name='network')
+
+
+def _timeline_inputs() -> dict[str, keras.Input]:
+  """Where grid samples lie between frames, in ResampleToGrid's order."""
+  return {
+    'older': keras.Input((None,), dtype=tf.int32, name='older'),
+    'newer': keras.Input((None,), dtype=tf.int32, name='newer'),
+    'fraction': keras.Input((None,), name='fraction'),
   }
-  # Losses and metrics are called after the layers that outputs come from.
-  outputs = {
+
+
+def _named_outputs(outputs: dict) -> dict:
+  """Losses and metrics are called after the layers that outputs come from."""
+  return {
     name: keras.layers.Activation('linear', name=name)(output)
-    for name, output in head(x).items()
+    for name, output in outputs.items()
   }
-  return keras.Model(inputs, outputs, name='network')
+
+
+def build_head_network(head: keras.Model) -> keras.Model:
+  """Brings features that are there already to the grid, and runs a head.
+
+  Args:
+    head: as for build_network.
+
+  Returns:
+    Model of the dictionary {features: float32 [batch, frames, 52], older,
+    newer, fraction: as for build_network} → the head's outputs.
+  """
+  features = keras.Input((None, contract.NUM_FRAME_FEATURES), name='features')
+  timeline = _timeline_inputs()
+  x = FirstFeatures(head.input_shape[-1], name='read')(features)
+  x = ResampleToGrid(name='grid')([x, *timeline.values()])
+  return keras.Model(
+    {'features': features, **timeline}, _named_outputs(head(x)), name='network'
+  )

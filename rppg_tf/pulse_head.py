@@ -2,7 +2,7 @@
 
 Two stages, both causal and both cheap to run frame by frame:
 
-  48 features → running standardisation → 3 causal convolutions → one pulse
+  52 features → running standardisation → 3 causal convolutions → one pulse
   sample a frame;
   last 10 s of the pulse → Hann-windowed power at 40, 42, ... 180 BPM →
   logarithm, plus 3 small convolutions over it → distribution over rates →
@@ -197,13 +197,13 @@ def build_pulse_head(
     window_stride: grid samples from one 10 s window to the next.
 
   Returns:
-    Model float32 [batch, samples, 48] → {'pulse': [batch, samples],
+    Model float32 [batch, samples, 52] → {'pulse': [batch, samples],
     'rate_probability': [batch, windows, 71], 'heart_rate_bpm': [batch,
     windows], 'confidence': [batch, windows] in [0, 1]}, all float32.
   """
   features = keras.Input((None, contract.NUM_FRAME_FEATURES), name='features')
   x = RunningStandardisation(name='standardise')(features)
-  # [batch, samples, 48]
+  # [batch, samples, 52]
   x = _causal_conv(20, 'relu', _PULSE_LAYERS[0])(x)  # [batch, samples, 20]
   x = _causal_conv(16, 'relu', _PULSE_LAYERS[1])(x)  # [batch, samples, 16]
   x = _causal_conv(1, None, _PULSE_LAYERS[2])(x)  # [batch, samples, 1]
@@ -265,7 +265,7 @@ class PulseStream:
     self._samples_seen = 0
 
   def push(self, features: np.ndarray) -> np.float32:
-    """Takes float32 [48] features of one grid time, returns its pulse."""
+    """Takes float32 [52] features of one grid time, returns its pulse."""
     column = self._standardise(features)
     for index, (kernel, bias) in enumerate(self._layers):
       past = self._columns[index]

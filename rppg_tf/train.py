@@ -19,6 +19,7 @@ from rppg_tf import (
   background,
   clips,
   network,
+  patch_renderer,
   run_directory,
   subject_splits,
   training,
@@ -76,6 +77,13 @@ _SPLIT_BY = flags.DEFINE_enum(
   'sides; only to make a number of that kind again.',
 )
 _EPOCHS = flags.DEFINE_integer('epochs', 12, 'Epochs.', lower_bound=1)
+_HEAD_EPOCHS = flags.DEFINE_integer(
+  'head_epochs',
+  0,
+  'Epochs of a new head on the features of the CNN that came out, with many '
+  'more clips than both together are trained on; 0: the head stays.',
+  lower_bound=0,
+)
 _BATCH_SIZE = flags.DEFINE_integer(
   'batch_size', 4, 'Clips of 11 s in a batch (0.8 GB each).', lower_bound=1
 )
@@ -91,7 +99,35 @@ _PULSE_LOSS_WEIGHT = flags.DEFINE_float(
 _RATE_LOSS_WEIGHT = flags.DEFINE_float(
   'rate_loss_weight', 1.0, 'Weight of the cross entropy.', lower_bound=0.0
 )
+_PATCH_RECORDINGS = flags.DEFINE_integer(
+  'patch_recordings',
+  0,
+  'Recordings of 20 s to render as ROI patches (rppg_tf/patch_renderer.py) and '
+  'to train on beside those of --data_dir.',
+  lower_bound=0,
+)
+_TEXTURE_DIR = flags.DEFINE_string(
+  'texture_dir',
+  None,
+  "Photographs to cut the patches' textures from; default: scikit-image's.",
+)
+_GROUND_TRUTH_DIR = flags.DEFINE_string(
+  'ground_truth_dir',
+  None,
+  'Real PPG and time stamps for the patches, DIR/subjectN/ground_truth.txt; '
+  'default: made up.',
+)
+_PATCHES_WITHOUT = flags.DEFINE_multi_enum(
+  'patches_without',
+  [],
+  patch_renderer.INGREDIENTS,
+  'What to leave out of the patches, to measure what it is worth.',
+)
 _SEED = flags.DEFINE_integer('seed', 1, 'Of weights, clips, augmentation.')
+
+# Of the epochs of the head alone: it costs a thousandth of the CNN.
+_HEAD_BATCH_SIZE = 16
+_HEAD_CLIPS_PER_RECORDING = 8
 
 _PACKAGES = (
   'tensorflow',
@@ -114,10 +150,15 @@ def main() -> None:
   parts = {'spatial_cnn': spatial_cnn, 'head': head}
   counts = {name: part.count_params() for name, part in parts.items()}
   print(run_directory.describe_parameters(counts), flush=True)
-  best_mae_bpm = _fit(spatial_cnn, head, recordings, len(split['train']))
+  num_recordings = len(split['train']) + _PATCH_RECORDINGS.value
+  # This pass over the recordings also renders the patches and fills the cache.
+  train_mean_bpm = clips.training_mean_bpm(recordings['train'])
+  best_mae_bpm = _fit(spatial_cnn, head, recordings, num_recordings)
+  if _HEAD_EPOCHS.value:
+    best_mae_bpm = _fit_head(recordings, num_recordings)
   metrics = {
     'parameters': {**counts, 'total': sum(counts.values())},
-    'train_mean_bpm': clips.training_mean_bpm(recordings['train']),
+    'train_mean_bpm': train_mean_bpm,
     'validation_mae_bpm': best_mae_bpm,
   }
   run_directory.write_json(run_dir / 'metrics.json', metrics)
@@ -170,6 +211,8 @@ def _split() -> dict[str, list[str]]:
   by_split = clips.subjects_by_split(_DATA_DIR.value, flags.FLAGS.roi_geometry)
   everyone = sorted(name for names in by_split.values() for name in names)
   if _SPLIT_BY.value == 'window':
+    if _HEAD_EPOCHS.value:
+      raise InputError('--head_epochs: not with --split_by=window')
     if _NUM_FOLDS.value:
       raise InputError('--num_folds is by subject: not with --split_by=window')
     print(f'warning: {window_split.WARNING}', flush=True)
@@ -189,15 +232,27 @@ def _split() -> dict[str, list[str]]:
 
 def _recordings(split: dict[str, list[str]]) -> dict[str, tf.data.Dataset]:
   """Returns what is trained and validated on."""
+  source = (
+    _DATA_DIR.value,
+    flags.FLAGS.roi_geometry,
+    flags.FLAGS.background,
+  )
   return {
-    name: training.prepared_recordings(
-      _DATA_DIR.value,
-      flags.FLAGS.roi_geometry,
-      flags.FLAGS.background,
-      split[name],
-    )
-    for name in ('train', 'validation')
+    'train': training.prepared_recordings(*source, split['train'], _patches()),
+    'validation': training.prepared_recordings(*source, split['validation']),
   }
+
+
+def _patches() -> tf.data.Dataset | None:
+  if not _PATCH_RECORDINGS.value:
+    return None
+  source = patch_renderer.PatchSource(
+    _SEED.value,
+    texture_dir=_TEXTURE_DIR.value,
+    ground_truth_dir=_GROUND_TRUTH_DIR.value,
+    without=frozenset(_PATCHES_WITHOUT.value),
+  )
+  return clips.patch_recordings(source, _PATCH_RECORDINGS.value)
 
 
 def _validated_on() -> str:
@@ -241,7 +296,11 @@ def _fit(spatial_cnn, head, recordings, num_recordings: int) -> float:
     _RATE_LOSS_WEIGHT.value,
   )
   run_dir = pathlib.Path(_RUN_DIR.value)
-  keep_best = KeepBest(spatial_cnn, head, run_dir)
+  parts = {
+    run_directory.SPATIAL_WEIGHTS: spatial_cnn,
+    run_directory.HEAD_WEIGHTS: head,
+  }
+  keep_best = KeepBest(parts, run_dir, 'history.csv')
   joined.fit(
     train,
     validation_data=validation,
@@ -259,21 +318,66 @@ def _fit(spatial_cnn, head, recordings, num_recordings: int) -> float:
   return keep_best.best_mae_bpm
 
 
+def _fit_head(recordings, num_recordings: int) -> float:
+  """Trains a new head on the CNN kept; returns its validation MAE, BPM."""
+  run_dir = pathlib.Path(_RUN_DIR.value)
+  spatial_cnn, _ = run_directory.load_float(run_dir)
+  quantisation = background.input_quantisation(flags.FLAGS.background)
+  train, validation = (
+    training.encoded_recordings(recordings[name], spatial_cnn, quantisation)
+    for name in ('train', 'validation')
+  )
+  shape = training.clip_shape(
+    _HEAD.value, flags.FLAGS.window, flags.FLAGS.frame_stride
+  )
+  head = _build_head()
+  joined = network.build_head_network(head)
+  num_steps = training.steps_per_epoch(
+    num_recordings, _HEAD_CLIPS_PER_RECORDING, _HEAD_BATCH_SIZE
+  )
+  training.compile_network(
+    joined,
+    _LEARNING_RATE.value,
+    num_steps * _HEAD_EPOCHS.value,
+    _PULSE_LOSS_WEIGHT.value,
+    _RATE_LOSS_WEIGHT.value,
+  )
+  (run_dir / 'head_history.csv').unlink(missing_ok=True)
+  parts = {run_directory.HEAD_WEIGHTS: head}
+  keep_best = KeepBest(parts, run_dir, 'head_history.csv')
+  joined.fit(
+    clips.training_clips(
+      train,
+      shape,
+      _HEAD_BATCH_SIZE,
+      _HEAD_CLIPS_PER_RECORDING,
+      _SEED.value,
+    ),
+    validation_data=clips.validation_clips(validation, shape, 1),
+    epochs=_HEAD_EPOCHS.value,
+    verbose=1 if sys.stdout.isatty() else 2,
+    callbacks=[
+      keep_best,
+      keras.callbacks.CSVLogger(str(run_dir / 'head_history.csv')),
+    ],
+  )
+  return keep_best.best_mae_bpm
+
+
 class KeepBest(keras.callbacks.Callback):
-  """Saves both parts whenever the validation loss is the lowest so far.
+  """Saves parts by file name when the validation loss is the lowest so far.
 
   The loss and not the MAE: over a few validation subjects the MAE soon says
   nothing any more, while the pulse still gets better.
   """
 
-  def __init__(self, spatial_cnn, head, run_dir: pathlib.Path):
+  def __init__(
+    self, parts: dict[str, keras.Model], run_dir: pathlib.Path, history: str
+  ):
     super().__init__()
-    self._parts = {
-      run_directory.SPATIAL_WEIGHTS: spatial_cnn,
-      run_directory.HEAD_WEIGHTS: head,
-    }
+    self._parts = parts
     self._run_dir = run_dir
-    self._lowest_loss, self.best_mae_bpm = _best_so_far(run_dir / 'history.csv')
+    self._lowest_loss, self.best_mae_bpm = _best_so_far(run_dir / history)
 
   def on_epoch_end(self, epoch, logs=None):
     """Keras calls this after validation."""

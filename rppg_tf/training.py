@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from rppg_tf import clips, losses
+from rppg_tf import clips, contract, losses, network
 from rppg_tf.clips import ClipShape
 from rppg_tf.keras_compat import keras
 
@@ -19,6 +19,7 @@ def prepared_recordings(
   roi_geometry: str,
   background_mode: str,
   subjects: Sequence[str],
+  patches: tf.data.Dataset | None = None,
 ) -> tf.data.Dataset:
   """Returns the recordings that clips are cut from, prepared and cached.
 
@@ -27,12 +28,44 @@ def prepared_recordings(
     roi_geometry: the dataset's configuration, `inner` or `original`.
     background_mode: one of background.MODES.
     subjects: whose recordings.
+    patches: more recordings, of clips.patch_recordings.
 
   Returns:
     Dataset of what clips.prepare gives.
   """
   recordings = clips.load_recordings(data_dir, roi_geometry, subjects)
+  if patches is not None:
+    recordings = recordings.concatenate(patches)
   return clips.prepare(recordings, background_mode).cache()
+
+
+def encoded_recordings(
+  recordings: tf.data.Dataset,
+  spatial_cnn: keras.Model,
+  input_quantisation: tuple[float, int],
+) -> tf.data.Dataset:
+  """Returns recordings to train a head alone on, cached.
+
+  Args:
+    recordings: of clips.prepare.
+    spatial_cnn: trained.
+    input_quantisation: (scale, zero_point) of the int8 codes.
+
+  Returns:
+    Dataset of the same with features, float32 [frames, 52], instead of codes
+    and chrominance.
+  """
+  decode = network.DecodeFrames(*input_quantisation)
+  join = network.FrameFeatures(contract.NUM_FRAME_FEATURES)
+
+  def encode(item):
+    codes, colour = item['codes'], item['chrominance']
+    encoded = spatial_cnn(decode(codes[tf.newaxis]), training=False)
+    features = join([encoded, colour[tf.newaxis]])[0]
+    names = ('timestamp_s', 'ppg', 'heart_rate_bpm')
+    return {'features': features} | {name: item[name] for name in names}
+
+  return recordings.map(encode).cache()
 
 
 def clip_shape(head: str, window: int, frame_stride: int) -> ClipShape:

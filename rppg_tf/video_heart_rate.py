@@ -16,7 +16,14 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from rppg_tf import background, confidence, contract, face_rois, run_directory
+from rppg_tf import (
+  background,
+  chrominance,
+  confidence,
+  contract,
+  face_rois,
+  run_directory,
+)
 from rppg_tf.compiled_head import (
   CompiledHead,
   HeadRun,
@@ -59,6 +66,7 @@ class Batch(NamedTuple):
 
   Attributes:
     codes: int8 [num_frames, 3, 36, 36, 3] (background.py).
+    colour: int8 [num_frames, 4] (chrominance.py).
     elapsed_s: float64 [num_frames], seconds from the first frame.
     face_found: bool [num_frames].
     frame_bgr: uint8 (height, width, 3), the last frame.
@@ -67,6 +75,7 @@ class Batch(NamedTuple):
   """
 
   codes: np.ndarray
+  colour: np.ndarray
   elapsed_s: np.ndarray
   face_found: np.ndarray
   frame_bgr: np.ndarray
@@ -95,8 +104,10 @@ class Excerpt(NamedTuple):
 class Backend(Protocol):
   """Codes of frames as they come → pulse and estimates every second."""
 
-  def push(self, codes: np.ndarray, timestamp_s: np.ndarray) -> HeadRun:
-    """Takes int8 [num_frames, 3, 36, 36, 3] and their times."""
+  def push(
+    self, codes: np.ndarray, colour: np.ndarray, timestamp_s: np.ndarray
+  ) -> HeadRun:
+    """Takes codes, colour and elapsed_s of a Batch."""
 
 
 class Int8Stream:
@@ -112,13 +123,15 @@ class Int8Stream:
     self._head = compiler.submit(_compile_head, run_dir, self._cnn)
     compiler.shutdown(wait=False)
 
-  def push(self, codes: np.ndarray, timestamp_s: np.ndarray) -> HeadRun:
+  def push(
+    self, codes: np.ndarray, colour: np.ndarray, timestamp_s: np.ndarray
+  ) -> HeadRun:
     """Takes the next frames; see Backend.
 
     Raises:
       InputError: the head could not be compiled, or does not fit the CNN.
     """
-    features = self._cnn.frame_features(codes)
+    features = chrominance.append(self._cnn.frame_features(codes), colour)
     return self._head.result().push(features, timestamp_s)
 
 
@@ -243,41 +256,31 @@ def cut_batches(
   """
   detector = face_rois.FaceDetector()
   extractor = face_rois.FaceRoiExtractor(roi_geometry, detector)
-  to_codes = _Normaliser(background_mode)
+  coder = background.InputCoder(background_mode)
+  colour_stream = chrominance.ChrominanceStream()
   told = False
-  codes, elapsed_s, face_found = [], [], []
+  rows = []
   # One frame at a time, so that it is still in the cache.
   for frame_bgr, time_s in frames:
     cut = extractor.process(frame_bgr, time_s)
     if detector.num_faces > 1 and not told:
       told = True
       notify(f'{detector.num_faces} faces seen: the largest is measured')
-    codes.append(to_codes(cut, time_s))
-    elapsed_s.append(time_s)
-    face_found.append(cut.face_found)
-    if len(codes) == num_frames:
-      series = map(np.array, (codes, elapsed_s, face_found))
+    seen = (time_s, cut.face_found)
+    rows.append(
+      (
+        coder.push(cut.rois, *seen),
+        colour_stream.push(cut.mid_face_rgb, *seen),
+        *seen,
+      )
+    )
+    if len(rows) == num_frames:
+      series = map(np.array, zip(*rows, strict=True))
       yield Batch(*series, frame_bgr, cut.box, roi_geometry)
-      codes, elapsed_s, face_found = [], [], []
-  if codes:
-    series = map(np.array, (codes, elapsed_s, face_found))
+      rows = []
+  if rows:
+    series = map(np.array, zip(*rows, strict=True))
     yield Batch(*series, frame_bgr, cut.box, roi_geometry)
-
-
-class _Normaliser:
-  """background.input_codes, frame by frame."""
-
-  def __init__(self, mode: str):
-    self._mode = mode
-    self._normaliser = background.BackgroundNormaliser()
-
-  def __call__(self, cut: face_rois.FaceRois, time_s: float) -> np.ndarray:
-    if self._mode == 'none':
-      return background.input_codes(cut.rois, None, None, 'none')
-    if cut.face_found:
-      return self._normaliser.push(cut.rois, time_s)
-    self._normaliser.reset()
-    return np.zeros(cut.rois.shape, np.int8)
 
 
 class HeartRateMeter:
@@ -314,7 +317,7 @@ class HeartRateMeter:
     self.num_frames += len(batch.elapsed_s)
     self.num_face_frames += int(np.sum(batch.face_found))
     self.elapsed_s = float(batch.elapsed_s[-1])
-    result = self._backend.push(batch.codes, batch.elapsed_s)
+    result = self._backend.push(batch.codes, batch.colour, batch.elapsed_s)
     pulse = np.concatenate([self._pulse, result.pulse])
     first_sample = self._num_samples - len(self._pulse)
     self._num_samples += len(result.pulse)

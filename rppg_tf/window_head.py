@@ -75,7 +75,7 @@ def build_window_head(
       'window and frame_stride: expected at least 1, got '
       f'{window} and {frame_stride}'
     )
-  features = keras.Input((None, contract.NUM_FRAME_FEATURES), name='features')
+  features = keras.Input((None, contract.NUM_ROI_FEATURES), name='features')
   x = FrameWindows(window, frame_stride, name='windows')(features)
   # [batch, windows, window, 48]
   x = keras.layers.Conv1D(

@@ -19,6 +19,7 @@ def _recording(rate_hz=30.0, num_frames=500, bpm=72.0):
     'frames': frames,
     'timestamp_s': timestamp_s,
     'face_found': np.ones(num_frames, bool),
+    'mid_face_rgb': np.full((num_frames, 3), 100, np.float32),
     'ppg': np.sin(2 * np.pi * bpm / 60 * timestamp_s).astype(np.float32),
     'heart_rate_bpm': np.full(num_frames, bpm, np.float32),
   }

@@ -219,9 +219,11 @@ def _recording(name: str, rate_bpm: float) -> dict:
   still = rng.uniform(90, 180, (1, 3, 36, 36, 3))
   beat = 0.5 * ppg[:, np.newaxis, np.newaxis, np.newaxis, np.newaxis]
   noise = rng.normal(0, 2, (num_frames, 3, 36, 36, 3))
+  frames = np.rint(still + beat + noise).astype(np.uint8)
   return {
     'subject': name.encode(),
-    'frames': np.rint(still + beat + noise).astype(np.uint8),
+    'frames': frames,
+    'mid_face_rgb': frames.mean((1, 2, 3), np.float32),
     'timestamp_s': _TIME_S[:num_frames],
     'face_found': np.ones(num_frames, bool),
     'ppg': ppg,

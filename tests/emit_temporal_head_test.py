@@ -7,7 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from rppg_tf import compiled_head
+from rppg_tf import chrominance, compiled_head
 from rppg_tf.entry_point import InputError
 from rppg_tf.keras_compat import keras
 from rppg_tf.pulse_head import build_pulse_head
@@ -51,10 +51,10 @@ def _features(num_frames: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
   rng = np.random.default_rng(seed)
   time_s = np.cumsum(rng.uniform(0.03, 0.04, num_frames))
   turns = 75 / 60 * time_s + 0.5 * np.sin(time_s / 7)
-  phase = 2 * np.pi * turns[:, None] + rng.normal(0, 0.4, 48)
-  values = rng.uniform(0.1, 0.6, 48)
-  values = values + rng.uniform(0.02, 0.1, 48) * np.sin(phase)
-  values += 0.05 * np.sin(time_s / 3)[:, None] * rng.normal(0, 1, 48)
+  phase = 2 * np.pi * turns[:, None] + rng.normal(0, 0.4, 52)
+  values = rng.uniform(0.1, 0.6, 52)
+  values = values + rng.uniform(0.02, 0.1, 52) * np.sin(phase)
+  values += 0.05 * np.sin(time_s / 3)[:, None] * rng.normal(0, 1, 52)
   values += rng.normal(0, 0.02, values.shape)
   codes = np.rint(np.maximum(values, 0) / _SCALE) + _ZERO_POINT
   return np.clip(codes, -128, 127).astype(np.int8), time_s
@@ -104,7 +104,8 @@ def test_pulse_head_confidence_is_keras(tmp_path):
   codes, _ = _features(1200, 3)
   time_s = np.arange(1200) / 30
   result = compiled_head.CompiledHead(tmp_path).run(codes, time_s)
-  values = (codes.astype(np.float32) - _ZERO_POINT) * np.float32(_SCALE)
+  values = (codes[:, :48].astype(np.float32) - _ZERO_POINT) * np.float32(_SCALE)
+  values = chrominance.append(values, codes[:, 48:])
   outputs = head(values[np.newaxis])
   np.testing.assert_allclose(
     result.confidence, outputs['confidence'].numpy()[0], rtol=1e-3
@@ -125,7 +126,7 @@ def test_a_pure_tone_reads_its_rate(tmp_path):
   _write(head, tmp_path)
   time_s = np.arange(900) / 30
   tone = np.rint(60 * np.sin(2 * np.pi * 72 / 60 * time_s)).astype(np.int8)
-  codes = np.repeat(tone[:, None], 48, axis=1)
+  codes = np.repeat(tone[:, None], 52, axis=1)
   result = compiled_head.CompiledHead(tmp_path).run(codes, time_s)
   assert len(result.heart_rate_bpm) == 21
   np.testing.assert_allclose(result.heart_rate_bpm, 72, atol=1)
@@ -206,13 +207,13 @@ _DRIVER = """\
 int main(void) {
   temporal_head_state_t *state = malloc(sizeof *state);
   temporal_head_estimate_t estimate;
-  int8_t *column = malloc(48);
+  int8_t *column = malloc(TEMPORAL_HEAD_NUM_FEATURES);
   uint32_t noise = 1u;
   CHECK(sizeof *state == STATE_BYTES);
   temporal_head_init(state);
   CHECK(temporal_head_estimate(state, &estimate) == TEMPORAL_HEAD_NOT_READY);
   for (int sample = 1; sample <= 700; ++sample) {
-    for (int index = 0; index < 48; ++index) {
+    for (int index = 0; index < TEMPORAL_HEAD_NUM_FEATURES; ++index) {
       noise = noise * 1664525u + 1013904223u;
       column[index] = (int8_t)((int)(noise >> 24) - 128);
     }
@@ -277,10 +278,10 @@ def test_no_compiler_and_no_source_are_said(tmp_path, monkeypatch):
 def test_a_short_recording_has_a_pulse_and_no_estimate(tmp_path):
   _write(_pulse_head(12), tmp_path)
   compiled = compiled_head.CompiledHead(tmp_path)
-  result = compiled.run(np.zeros((299, 48), np.int8), np.arange(299) / 30)
+  result = compiled.run(np.zeros((299, 52), np.int8), np.arange(299) / 30)
   assert result.pulse.shape == (299,)
   assert result.heart_rate_bpm.shape == result.confidence.shape == (0,)
-  with pytest.raises(ValueError, match=r'expected int8 \(299, 48\), got'):
+  with pytest.raises(ValueError, match=r'expected int8 \(299, 52\), got'):
     compiled.run(np.zeros((299, 47), np.int8), np.arange(299) / 30)
 
 

@@ -35,16 +35,18 @@ static unsigned stop(void) { return 0; }
 #endif
 static temporal_head_state_t state;
 int main(void) {
-  int8_t columns[2][48];
+  int8_t columns[2][TEMPORAL_HEAD_NUM_FEATURES];
   unsigned push = 0, estimate = 0;
   uint32_t noise = 1;
   temporal_head_init(&state);
   for (int sample = 0; sample < SAMPLES; ++sample) {
     temporal_head_estimate_t result;
     uint32_t bits[3];
-    for (int index = 0; index < 96; ++index) {
-      noise = noise * 1664525u + 1013904223u;
-      columns[index / 48][index % 48] = (int8_t)((int)(noise >> 26) - 120);
+    for (int index = 0; index < TEMPORAL_HEAD_NUM_FEATURES; ++index) {
+      for (int frame = 0; frame < 2; ++frame) {
+        noise = noise * 1664525u + 1013904223u;
+        columns[frame][index] = (int8_t)((int)(noise >> 26) - 120);
+      }
     }
     start();
     temporal_head_push(&state, columns[0], columns[1],

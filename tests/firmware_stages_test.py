@@ -43,8 +43,10 @@ class _Box(ctypes.Structure):
 @pytest.fixture(scope='module')
 def stages(tmp_path_factory):
   """The stages as a library of this machine."""
-  header = 'generated/temporal_head.h'
-  firmware_stream.check_made(firmware_stream.make(header))
+  headers = [
+    f'generated/{name}.h' for name in ('rppg_contract', 'temporal_head')
+  ]
+  firmware_stream.check_made(firmware_stream.make(*headers))
   folder = tmp_path_factory.mktemp('stages')
   (folder / 'probe.c').write_text(_PROBE)
   library = folder / 'stages.so'

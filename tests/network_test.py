@@ -5,6 +5,7 @@ import pytest
 
 from rppg_tf import (
   background,
+  chrominance,
   contract,
   evaluation,
   feature_timeline,
@@ -27,7 +28,7 @@ def trained_cnn():
 
 def test_parameters_by_part():
   assert build_spatial_cnn().count_params() == 9_904
-  assert network.build_head('pulse').count_params() == 7_223
+  assert network.build_head('pulse').count_params() == 7_623
   assert network.build_head('window').count_params() == 10_353
 
 
@@ -59,21 +60,25 @@ def test_folding_batch_norm_changes_nothing(trained_cnn):
 def test_a_clip_gives_what_its_frames_give_one_by_one(trained_cnn, head_name):
   rng = np.random.default_rng(3)
   codes = int8_models.random_codes(3 * 340).reshape(340, 3, 36, 36, 3)
+  colour = rng.integers(-128, 128, (340, 4), np.int8)
   timestamp_s = np.cumsum(rng.uniform(0.02, 0.05, 340))
   head = network.build_head(head_name)
   joined = network.build_network(trained_cnn, head, _INPUT)
   older, newer, fraction = feature_timeline.grid_positions(timestamp_s)
   inputs = {
     'codes': codes[np.newaxis],
+    'chrominance': colour[np.newaxis],
     'older': older[np.newaxis],
     'newer': newer[np.newaxis],
     'fraction': fraction[np.newaxis],
   }
   clip = joined(inputs)['heart_rate_bpm'].numpy()[0]
   features = evaluation.float_features(trained_cnn, _INPUT, codes)
+  assert features.shape == (340, contract.NUM_ROI_FEATURES)
+  features = chrominance.append(features, colour)
   assert features.shape == (340, contract.NUM_FRAME_FEATURES)
-  grid = feature_timeline.to_grid(features, timestamp_s)
-  alone = head(grid[np.newaxis])['heart_rate_bpm'].numpy()[0]
+  alone = evaluation.head_outputs(head, features, timestamp_s)
+  alone = alone['heart_rate_bpm']
   np.testing.assert_allclose(clip, alone, atol=2e-2)
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from rppg_tf import (
-  background,
   confidence,
   contract,
+  evaluation,
   evaluation_runs,
   recordings,
   run_directory,
@@ -20,7 +20,7 @@ from tests import bench_data
 pytestmark = pytest.mark.bench
 
 _NUM_CLIPS = 20
-_DURATION_S = 20
+_NUM_FRAMES = 20 * contract.GRID_RATE_HZ
 _PATCHES = (contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE)
 _FORMS = {'model': 'float', 'int8_c': 'INT8 + C head'}
 
@@ -49,48 +49,45 @@ def test_nothing_without_a_pulse_is_reported():
 def _confidences(clips, estimators) -> dict[str, np.ndarray]:
   mode = run_directory.read_flags(run_directory.PRETRAINED)['background']
   found = {shown: [] for shown in estimators}
-  for frames, time_s, face_found in clips:
-    recording = {
-      'codes': background.input_codes(frames, time_s, face_found, mode),
-      'timestamp_s': time_s,
-    }
+  for clip in clips:
+    recording = evaluation.with_codes(clip, mode)
     for shown, estimator in estimators.items():
       found[shown].append(estimator(recording).confidence)
   return {shown: np.concatenate(values) for shown, values in found.items()}
 
 
 def _kinds() -> dict[str, list[tuple]]:
-  """Clips by kind: (frames, timestamp_s, face_found)."""
+  """Clips by kind, as far as they are examples of tfds_ubfc."""
   cut = [
     recordings.read_recording(folder)
     for folder in bench_data.folders(bench_data.without_pulse())
   ]
-  moving = [(r['frames'], r['timestamp_s'], r['face_found']) for r in cut]
   random = np.random.default_rng(77)
   photographs = [r['frames'][len(r['frames']) // 2] for r in cut[:_NUM_CLIPS]]
   return {
     'still photograph': [_with_noise(p, random) for p in photographs],
     'wall': [_with_noise(_wall(random), random) for _ in range(_NUM_CLIPS)],
     'noise': [_noise(random) for _ in range(_NUM_CLIPS)],
-    'face without pulse, normal motion': moving[:_NUM_CLIPS],
-    'face without pulse, strong motion': moving[_NUM_CLIPS:],
+    'face without pulse, normal motion': cut[:_NUM_CLIPS],
+    'face without pulse, strong motion': cut[_NUM_CLIPS:],
   }
 
 
-def _times() -> tuple[np.ndarray, np.ndarray]:
-  time_s = np.arange(_DURATION_S * contract.GRID_RATE_HZ) / (
-    contract.GRID_RATE_HZ
-  )
-  return time_s, np.ones(len(time_s), bool)
+def _clip(frames: np.ndarray) -> dict:
+  """Patches at 30 frames/s; the mid face has their mean colour."""
+  return {
+    'frames': frames,
+    'mid_face_rgb': frames.mean((1, 2, 3), np.float32),
+    'timestamp_s': np.arange(len(frames)) / contract.GRID_RATE_HZ,
+    'face_found': np.ones(len(frames), bool),
+  }
 
 
-def _with_noise(patches: np.ndarray, random) -> tuple:
+def _with_noise(patches: np.ndarray, random) -> dict:
   """A picture that stands still before a sensor, [3, 36, 36, 3]."""
-  time_s, face_found = _times()
   deviation = random.uniform(0.3, 2.0)
-  noise = random.normal(0, deviation, (len(time_s), *_PATCHES))
-  frames = np.clip(np.rint(patches + noise), 0, 255).astype(np.uint8)
-  return frames, time_s, face_found
+  noise = random.normal(0, deviation, (_NUM_FRAMES, *_PATCHES))
+  return _clip(np.clip(np.rint(patches + noise), 0, 255).astype(np.uint8))
 
 
 def _wall(random) -> np.ndarray:
@@ -102,7 +99,5 @@ def _wall(random) -> np.ndarray:
   return np.broadcast_to(shade[..., np.newaxis] * colour, _PATCHES)
 
 
-def _noise(random) -> tuple:
-  time_s, face_found = _times()
-  frames = random.integers(0, 256, (len(time_s), *_PATCHES), np.uint8)
-  return frames, time_s, face_found
+def _noise(random) -> dict:
+  return _clip(random.integers(0, 256, (_NUM_FRAMES, *_PATCHES), np.uint8))

@@ -20,6 +20,7 @@ from skimage import data
 from rppg_tf import (
   background,
   background_thread,
+  chrominance,
   compiled_head,
   contract,
   evaluation,
@@ -139,15 +140,20 @@ def _whole_recording(path) -> compiled_head.HeadRun:
   for frame_bgr, at_s in video_reader.VideoReader(path):
     time_s.append(at_s)
     cut.append(extractor.process(frame_bgr, at_s))
-  codes = background.input_codes(
-    np.stack([rois.rois for rois in cut]),
-    np.array(time_s),
-    np.array([rois.face_found for rois in cut]),
+  recording = evaluation.with_codes(
+    {
+      'frames': np.stack([rois.rois for rois in cut]),
+      'mid_face_rgb': np.stack([rois.mid_face_rgb for rois in cut]),
+      'timestamp_s': np.array(time_s),
+      'face_found': np.array([rois.face_found for rois in cut]),
+    },
     run_directory.read_flags(_RUN_DIR)['background'],
   )
   cnn = int8_cnn.Int8SpatialCnn(_RUN_DIR / run_directory.INT8_MODEL)
   head = compiled_head.CompiledHead(_RUN_DIR)
-  return head.run(cnn.frame_features(codes), np.array(time_s))
+  features = cnn.frame_features(recording['codes'])
+  features = chrominance.append(features, recording['chrominance'])
+  return head.run(features, recording['timestamp_s'])
 
 
 def test_predict_sees_the_bytes_that_tfds_build_stores(pulsing_face):
@@ -162,7 +168,7 @@ def test_predict_sees_the_bytes_that_tfds_build_stores(pulsing_face):
   stored = recordings.read_recording(pulsing_face.parent, 'inner')
   np.testing.assert_array_equal(
     batch.codes,
-    background.input_codes(stored['frames'], None, None, 'none'),
+    evaluation.with_codes(stored, 'none')['codes'],
   )
   assert len(batch.codes) == 391 and batch.face_found.all()
 
@@ -323,7 +329,7 @@ def test_head_stream_is_the_whole_recording_bit_for_bit():
   head = compiled_head.CompiledHead(_RUN_DIR)
   time_s = _measured_times(900, 1)
   random = np.random.default_rng(2)
-  codes = random.integers(-128, 128, (900, 48), np.int8, endpoint=False)
+  codes = random.integers(-128, 128, (900, 52), np.int8, endpoint=False)
   whole = head.run(codes, time_s, window_stride=7)
   stream = head.stream(window_stride=7)
   cuts = _chunks(900, 3)
@@ -375,12 +381,14 @@ def test_keras_stream_is_the_whole_keras_model():
   codes = random.integers(-128, 128, shape, np.int8, endpoint=False)
   time_s = np.arange(400) / 29
   quantisation = background.input_quantisation('normalise')
+  colour = random.integers(-128, 128, (400, 4), np.int8, endpoint=False)
   features = evaluation.float_features(cnn, quantisation, codes)
+  features = chrominance.append(features, colour)
   whole = evaluation.head_estimates(head, features, time_s)
   stream = keras_stream.KerasStream(cnn, head, quantisation)
   parts = [
-    stream.push(codes[start : start + 150], time_s[start : start + 150])
-    for start in (0, 150, 300)
+    stream.push(codes[part], colour[part], time_s[part])
+    for part in (slice(0, 150), slice(150, 300), slice(300, 400))
   ]
   # Keras standardises by another recursion, with roundings of its own.
   for name in compiled_head.HeadRun._fields:
@@ -401,8 +409,8 @@ class _ConfidentBackend:
     self._grid = grid_stream.GridStream()
     self._num_samples = 0
 
-  def push(self, codes, timestamp_s):
-    del codes
+  def push(self, codes, colour, timestamp_s):
+    del codes, colour
     fresh = len(self._grid.push(timestamp_s, timestamp_s).fraction)
     due = self._num_due(self._num_samples + fresh)
     due -= self._num_due(self._num_samples)
@@ -424,7 +432,13 @@ def _withheld_s(time_s, face_found, threshold=0.5):
     part = slice(start, start + 32)
     meter.push(
       heart_rate.Batch(
-        None, time_s[part], face_found[part], frame, (8, 8, 32, 32), 'inner'
+        None,
+        None,
+        time_s[part],
+        face_found[part],
+        frame,
+        (8, 8, 32, 32),
+        'inner',
       )
     )
   end_s = round(time_s[-1])
@@ -603,4 +617,5 @@ def test_a_run_that_does_not_fit_is_refused(tmp_path, monkeypatch):
 def _push_a_frame(run_dir):
   backend = heart_rate.load_backend('int8', run_dir)
   shape = (1, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE)
-  backend.push(np.zeros(shape, np.int8), np.zeros(1))
+  colour = np.zeros((1, contract.NUM_CHROMINANCE), np.int8)
+  backend.push(np.zeros(shape, np.int8), colour, np.zeros(1))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rppg_tf import background, evaluation, recordings, run_directory
+from rppg_tf import chrominance, evaluation, recordings, run_directory
 from rppg_tf.compiled_head import CompiledHead, compare_with_keras
 from rppg_tf.int8_cnn import Int8SpatialCnn
 from rppg_tf.keras_compat import keras
@@ -29,10 +29,7 @@ def recording(tmp_path_factory):
     '--duration_s=45',
   )
   read = recordings.read_recording(folder / 'DATASET_2' / 'subject7072')
-  codes = background.input_codes(
-    read['frames'], read['timestamp_s'], read['face_found']
-  )
-  return {**read, 'codes': codes}
+  return evaluation.with_codes(read, 'normalise')
 
 
 @pytest.fixture(scope='module')
@@ -66,6 +63,11 @@ def _assert_reads_72(estimates: evaluation.Estimates) -> None:
   assert abs(np.median(bpm) - 72) <= 1
 
 
+def _features(recording, int8_cnn) -> np.ndarray:
+  features = int8_cnn.frame_features(recording['codes'])
+  return chrominance.append(features, recording['chrominance'])
+
+
 def test_pulse_head_in_c_is_keras_on_real_features(recording, int8_cnn):
   every_sample = build_pulse_head(window_stride=1)
   shipped = run_directory.load_int8_head(_RUN)
@@ -73,7 +75,7 @@ def test_pulse_head_in_c_is_keras_on_real_features(recording, int8_cnn):
   difference = compare_with_keras(
     CompiledHead(_RUN),
     every_sample,
-    int8_cnn.frame_features(recording['codes']),
+    _features(recording, int8_cnn),
     recording['timestamp_s'],
     int8_cnn.output_scale,
     int8_cnn.output_zero_point,
@@ -93,7 +95,7 @@ def test_window_head_in_c_is_keras_on_real_features(
   difference = compare_with_keras(
     CompiledHead(tmp_path),
     head,
-    int8_cnn.frame_features(recording['codes']),
+    _features(recording, int8_cnn),
     recording['timestamp_s'],
     *quantisation,
   )

@@ -18,12 +18,12 @@ from rppg_tf.window_head import FrameWindows, SigmoidToBpm, build_window_head
 
 
 def _features(num_samples: int, seed: int) -> np.ndarray:
-  """float32 [num_samples, 48]: an offset, a pulse, drift and noise."""
+  """float32 [num_samples, 52]: an offset, a pulse, drift and noise."""
   rng = np.random.default_rng(seed)
   time_s = np.arange(num_samples) / contract.GRID_RATE_HZ
-  phase = 2 * np.pi * 1.2 * time_s[:, None] + rng.normal(0, 0.4, 48)
-  values = rng.uniform(0.1, 0.6, 48) + 0.06 * np.sin(phase)
-  values += 0.05 * np.sin(time_s / 3)[:, None] * rng.normal(0, 1, 48)
+  phase = 2 * np.pi * 1.2 * time_s[:, None] + rng.normal(0, 0.4, 52)
+  values = rng.uniform(0.1, 0.6, 52) + 0.06 * np.sin(phase)
+  values += 0.05 * np.sin(time_s / 3)[:, None] * rng.normal(0, 1, 52)
   values += rng.normal(0, 0.02, values.shape)
   return np.maximum(values, 0).astype(np.float32)
 
@@ -54,8 +54,8 @@ def test_fourier_basis_is_exact_at_every_phase():
 
 def test_standardisation_is_the_recursion_of_its_docstring():
   features = _features(2500, 2)
-  mean = np.zeros(48)
-  variance = np.zeros(48)
+  mean = np.zeros(52)
+  variance = np.zeros(52)
   expected = np.empty(features.shape)
   settled = 1 - np.exp(-1 / 75)
   for index, value in enumerate(features.astype(np.float64)):
@@ -143,6 +143,6 @@ def test_window_head_refuses_an_empty_window():
 
 
 def test_parameters_are_few():
-  assert build_pulse_head().count_params() == 7_223
+  assert build_pulse_head().count_params() == 7_623
   assert build_window_head().count_params() == 10_353
   assert build_pulse_head().count_params() < contract.MAX_PARAMETERS

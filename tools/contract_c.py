@@ -1,4 +1,4 @@
-"""rppg_tf/contract.py and face_rois.py → the C header of the same numbers.
+"""rppg_tf/contract.py, face_rois.py, chrominance.py → the same numbers in C.
 
 Floats are decimal with as many digits as bring the same bits back: 9 for
 float32, 17 for float64.
@@ -7,7 +7,7 @@ float32, 17 for float64.
 import hashlib
 from string import Template
 
-from rppg_tf import contract, face_rois
+from rppg_tf import chrominance, contract, face_rois
 from tools.c_literals import float_literal
 
 _HEADER = Template("""\
@@ -114,6 +114,10 @@ def _network_definitions() -> list[tuple[str | None, str]]:
   return [
     (None, '# Network.'),
     ('RPPG_NUM_SPATIAL_FEATURES', f'{contract.NUM_SPATIAL_FEATURES}'),
+    ('RPPG_NUM_ROI_FEATURES', f'{contract.NUM_ROI_FEATURES}'),
+    ('RPPG_NUM_CHROMINANCE', f'{contract.NUM_CHROMINANCE}'),
+    (None, '# Rows: features; columns: red, green, blue.'),
+    ('RPPG_CHROMINANCE_PROJECTIONS', _projections()),
     ('RPPG_NUM_FRAME_FEATURES', f'{contract.NUM_FRAME_FEATURES}'),
     ('RPPG_GRID_RATE_HZ', f'{contract.GRID_RATE_HZ}'),
     ('RPPG_WINDOW_S', f'{contract.WINDOW_S}'),
@@ -121,6 +125,14 @@ def _network_definitions() -> list[tuple[str | None, str]]:
     ('RPPG_MIN_RATE_BPM', f'{contract.MIN_RATE_BPM}'),
     ('RPPG_MAX_RATE_BPM', f'{contract.MAX_RATE_BPM}'),
   ]
+
+
+def _projections() -> str:
+  rows = (
+    ', '.join(float_literal(weight) for weight in row)
+    for row in chrominance.PROJECTIONS
+  )
+  return '{ ' + ', '.join(f'{{ {row} }}' for row in rows) + ' }'
 
 
 def _braces(values: tuple[int, ...]) -> str:

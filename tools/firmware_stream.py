@@ -19,6 +19,7 @@ import numpy as np
 
 from rppg_tf import (
   background,
+  chrominance,
   compiled_head,
   contract,
   face_rois,
@@ -292,7 +293,8 @@ class PythonPipeline:
     self._extractor = face_rois.FaceRoiExtractor(
       trained['roi_geometry'], self._detector
     )
-    self._normaliser = background.BackgroundNormaliser()
+    self._coder = background.InputCoder('normalise')
+    self._colour_stream = chrominance.ChrominanceStream()
     self._cnn = Int8SpatialCnn(
       run_dir / run_directory.INT8_MODEL, num_threads=1
     )
@@ -313,11 +315,11 @@ class PythonPipeline:
     self._detector.was_asked = False
     cut = self._extractor.process(frame_bgr, time_s)
     expected = np.zeros((), FRAME_OUT)
-    if cut.face_found:
-      expected['codes'] = self._normaliser.push(cut.rois, time_s)
-    else:
-      self._normaliser.reset()
+    seen = (time_s, cut.face_found)
+    expected['codes'] = self._coder.push(cut.rois, *seen)
+    colour = self._colour_stream.push(cut.mid_face_rgb, *seen)
     features = self._cnn.frame_features(expected['codes'][np.newaxis])
+    features = chrominance.append(features, colour[np.newaxis])
     self._advance(features, time_s)
     expected['was_detection_due'] = self._detector.was_asked
     expected['num_samples'] = self._num_samples

@@ -82,7 +82,8 @@ def render_temporal_head(
       f"head: expected 'pulse_head' or 'window_head', got {head.name!r}"
     )
   values |= {
-    'num_features': contract.NUM_FRAME_FEATURES,
+    'num_roi_features': contract.NUM_ROI_FEATURES,
+    'chrominance_scale': float_literal(contract.CHROMINANCE_SCALE),
     'features_per_roi': contract.NUM_SPATIAL_FEATURES,
     'grid_rate_hz': contract.GRID_RATE_HZ,
     'scale': float_literal(scale),
@@ -105,13 +106,14 @@ def _hash(values: dict) -> str:
 
 def _pulse_values(head: keras.Model) -> dict:
   """Checks a pulse head and returns what its templates need."""
-  weights = _checked_weights(head, _PULSE_LAYERS, ('rate_skip',))
+  num_features = contract.NUM_FRAME_FEATURES
+  weights = _checked_weights(head, _PULSE_LAYERS, num_features, ('rate_skip',))
   kernels = [kernel for kernel, _ in weights]
   _check_outputs('pulse', kernels[2])
   _check_outputs('rate_conv3', kernels[5])
   window = contract.WINDOW_SAMPLES
   history = sum(kernel.shape[0] * kernel.shape[1] for kernel in kernels[:3])
-  state_words = 2 * contract.NUM_FRAME_FEATURES + history + window + 5
+  state_words = 2 * num_features + history + window + 5
   push_macs = sum(kernel.size for kernel in kernels[:3])
   rate_macs = window - 2 + sum(kernel.size for kernel in kernels[3:])
   table = _quarter_cosine()
@@ -119,6 +121,7 @@ def _pulse_values(head: keras.Model) -> dict:
     'title': 'Pulse head: features to pulse wave to heart rate.',
     'outputs': templates.PULSE_OUTPUTS,
     'is_pulse_head': 1,
+    'num_features': num_features,
     'window_samples': window,
     'min_bpm': contract.MIN_RATE_BPM,
     'max_bpm': contract.MAX_RATE_BPM,
@@ -177,7 +180,9 @@ def _window_values(head: keras.Model) -> dict:
   """Checks a window head and returns what its templates need."""
   windows = head.get_layer('windows')
   num_frames, stride = windows.length, windows.stride
-  conv1, conv2, dense1, dense2 = _checked_weights(head, _WINDOW_LAYERS)
+  conv1, conv2, dense1, dense2 = _checked_weights(
+    head, _WINDOW_LAYERS, contract.NUM_ROI_FEATURES
+  )
   _check_outputs('dense2', dense2.kernel)
   channels = conv2.kernel.shape[2]
   # The frames are dense1's taps: the C never holds the flattened window.
@@ -194,11 +199,12 @@ def _window_values(head: keras.Model) -> dict:
     'title': f'Window head: {num_frames} feature frames to heart rate.',
     'outputs': templates.WINDOW_OUTPUTS,
     'is_pulse_head': 0,
+    'num_features': contract.NUM_ROI_FEATURES,
     'window_samples': window_samples,
     'min_bpm': round(min_bpm),
     'max_bpm': round(max_bpm),
     'constants': _layer_constants(_WINDOW_LAYERS, weights),
-    'state_bytes': 4 * (window_samples * contract.NUM_FRAME_FEATURES + 2),
+    'state_bytes': 4 * (window_samples * contract.NUM_ROI_FEATURES + 2),
     'const_bytes': _num_bytes(weights),
     'cost': f'a push stores its column; {macs} multiply-adds an estimate.',
     'num_frames': num_frames,
@@ -221,7 +227,10 @@ def _dimensions(name: str, kernels: list[np.ndarray]) -> dict[str, int]:
 
 
 def _checked_weights(
-  head: keras.Model, expected: tuple[_Layer, ...], other: tuple[str, ...] = ()
+  head: keras.Model,
+  expected: tuple[_Layer, ...],
+  num_features: int,
+  other: tuple[str, ...] = (),
 ) -> list[_Weights]:
   """Returns the weights per layer, or says what the C does not compute."""
   found = [layer.name for layer in head.layers if layer.get_weights()]
@@ -239,11 +248,10 @@ def _checked_weights(
     if kernel.ndim == 2:
       kernel = kernel[np.newaxis]
     weights.append(_Weights(kernel, bias))
-  num_features = weights[0].kernel.shape[1]
-  if num_features != contract.NUM_FRAME_FEATURES:
+  got = weights[0].kernel.shape[1]
+  if got != num_features:
     raise ValueError(
-      f'{names[0]}: expected {contract.NUM_FRAME_FEATURES} input features, '
-      f'got {num_features}'
+      f'{names[0]}: expected {num_features} input features, got {got}'
     )
   return weights
 

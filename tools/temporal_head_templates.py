@@ -12,9 +12,10 @@ HEADER = Template("""\
  *
  * $title
  *
- * Input   int8 features of two video frames, $num_features each, in the order
- *         feature $features_per_roi * roi + channel; code q stands for
- *         TEMPORAL_HEAD_INPUT_SCALE * (q - TEMPORAL_HEAD_INPUT_ZERO_POINT).
+ * Input   int8 features of two video frames, $num_features each: first
+ *         feature $features_per_roi * roi + channel, where code q stands for
+ *         TEMPORAL_HEAD_INPUT_SCALE * (q - TEMPORAL_HEAD_INPUT_ZERO_POINT),
+ *         then any chrominance, q * TEMPORAL_HEAD_CHROMINANCE_SCALE.
 $outputs
  * Use     temporal_head_init once and whenever the face was lost;
  *         temporal_head_push for every time of the $grid_rate_hz Hz grid;
@@ -44,6 +45,7 @@ extern "C" {
 /* For compile-time checks against the firmware's own numbers. */
 #define TEMPORAL_HEAD_IS_PULSE_HEAD $is_pulse_head
 #define TEMPORAL_HEAD_NUM_FEATURES $num_features
+#define TEMPORAL_HEAD_NUM_ROI_FEATURES $num_roi_features
 #define TEMPORAL_HEAD_GRID_RATE_HZ $grid_rate_hz
 /* Pushes before the first estimate. */
 #define TEMPORAL_HEAD_WINDOW_SAMPLES $window_samples
@@ -53,6 +55,7 @@ extern "C" {
 #define TEMPORAL_HEAD_INPUT_SCALE $scale
 #define TEMPORAL_HEAD_INPUT_SCALE_BITS $scale_bits /* the float32's bits */
 #define TEMPORAL_HEAD_INPUT_ZERO_POINT ($zero_point)
+#define TEMPORAL_HEAD_CHROMINANCE_SCALE $chrominance_scale
 /* First 32 bits of the hash above: header and source must be of one run. */
 #define TEMPORAL_HEAD_WEIGHTS_ID $weights_id
 
@@ -227,16 +230,16 @@ static void rectify(float *values, int32_t num_values) {
   }
 }
 
-static float dequantise(int8_t code) {
-  return TEMPORAL_HEAD_INPUT_SCALE *
-         (float)(code - TEMPORAL_HEAD_INPUT_ZERO_POINT);
-}
-
+/* Values of one feature's codes; the last features are chrominance. */
 static void interpolate(const int8_t *older, const int8_t *newer,
                         float fraction, float *column) {
   for (int32_t index = 0; index < TEMPORAL_HEAD_NUM_FEATURES; ++index) {
-    const float start = dequantise(older[index]);
-    const float end = dequantise(newer[index]);
+    const int32_t is_roi = (index < TEMPORAL_HEAD_NUM_ROI_FEATURES);
+    const float scale =
+        is_roi ? TEMPORAL_HEAD_INPUT_SCALE : TEMPORAL_HEAD_CHROMINANCE_SCALE;
+    const int32_t zero = is_roi ? TEMPORAL_HEAD_INPUT_ZERO_POINT : 0;
+    const float start = scale * (float)(older[index] - zero);
+    const float end = scale * (float)(newer[index] - zero);
     column[index] = start + fraction * (end - start);
   }
 }

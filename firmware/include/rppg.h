@@ -173,16 +173,18 @@ typedef struct {
 } rppg_cut_scratch_t;
 
 typedef struct {
-  float background[RPPG_NUM_ROIS][RPPG_ROI_SIZE_PX * RPPG_ROI_SIZE_PX *
-                                  RPPG_NUM_CHANNELS];
+  /* Small members first: their addresses take less code. */
   double last_s;
   uint32_t frames_seen;
+  float colour[RPPG_NUM_CHANNELS]; /* of the mid face */
+  float background[RPPG_NUM_ROIS][RPPG_ROI_SIZE_PX * RPPG_ROI_SIZE_PX *
+                                  RPPG_NUM_CHANNELS];
 } rppg_background_t;
 
-/* All that the temporal head may want of a frame. */
+/* What a frame leaves for the temporal head: the regions' features, then the
+ * mid face's chrominance. */
 typedef struct {
   int8_t codes[RPPG_NUM_FRAME_FEATURES];
-  float mid_face_rgb[RPPG_NUM_CHANNELS];
 } rppg_features_t;
 
 typedef struct {

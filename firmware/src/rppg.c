@@ -10,7 +10,8 @@
 #include "rppg_cnn.h"
 
 /* Generated files of another contract, or a state grown too large. */
-#if TEMPORAL_HEAD_NUM_FEATURES != RPPG_NUM_FRAME_FEATURES
+#if (TEMPORAL_HEAD_NUM_FEATURES > RPPG_NUM_FRAME_FEATURES) || \
+    (TEMPORAL_HEAD_NUM_ROI_FEATURES != RPPG_NUM_ROI_FEATURES)
 #error "temporal_head.h is for another number of features: emit again"
 #endif
 #if TEMPORAL_HEAD_GRID_RATE_HZ != RPPG_GRID_RATE_HZ
@@ -20,7 +21,8 @@
     (TEMPORAL_HEAD_WINDOW_SAMPLES != RPPG_WINDOW_SAMPLES)
 #error "temporal_head.h is for another window: emit again"
 #endif
-#if RPPG_NUM_ROIS * RPPG_NUM_SPATIAL_FEATURES != RPPG_NUM_FRAME_FEATURES
+#if (RPPG_NUM_ROIS * RPPG_NUM_SPATIAL_FEATURES != RPPG_NUM_ROI_FEATURES) || \
+    (RPPG_NUM_ROI_FEATURES + RPPG_NUM_CHROMINANCE != RPPG_NUM_FRAME_FEATURES)
 #error "rppg_contract.h contradicts itself: emit again"
 #endif
 typedef char rppg_state_is_too_large[(sizeof(rppg_state_t) <= RPPG_STATE_BYTES)
@@ -127,12 +129,15 @@ static rppg_cnn_status_t encode(rppg_state_t *state, const rppg_image_t *image,
   rppg_cnn_status_t worst = RPPG_CNN_OK;
   float weight = 0.0f;
   memset(features, 0, sizeof *features);
+  memset(state->mid_face_rgb, 0, sizeof state->mid_face_rgb);
   if (box == NULL) {
     rppg_background_reset(&state->background);
     memset(state->codes, 0, sizeof state->codes);
   } else {
-    rppg_mean_mid_face(image, box, features->mid_face_rgb);
+    rppg_mean_mid_face(image, box, state->mid_face_rgb);
     weight = rppg_background_begin(&state->background, elapsed_s);
+    rppg_chrominance_push(&state->background, weight, state->mid_face_rgb,
+                          &features->codes[RPPG_NUM_ROI_FEATURES]);
   }
   for (int32_t roi = 0; roi < RPPG_NUM_ROIS; ++roi) {
     if (box != NULL) {
@@ -146,13 +151,10 @@ static rppg_cnn_status_t encode(rppg_state_t *state, const rppg_image_t *image,
         state->codes, &features->codes[roi * RPPG_NUM_SPATIAL_FEATURES]);
     worst = (status == RPPG_CNN_OK) ? worst : status;
   }
-  memcpy(state->mid_face_rgb, features->mid_face_rgb,
-         sizeof state->mid_face_rgb);
   return worst;
 }
 
-/* Appends to the head every column that the newest frame completes. A head
- * that takes more of a frame than its codes gets it here. */
+/* Appends to the head every column that the newest frame completes. */
 static void advance_head(rppg_state_t *state) {
   const rppg_features_t *older = rppg_timeline_older(&state->timeline);
   const rppg_features_t *newer = rppg_timeline_newer(&state->timeline);

@@ -6,6 +6,7 @@
  * Linked with -Wl,--wrap=rppg_cnn_run, so that the CNN's ends can be written
  * down. Exit status 0, or 1 and a line on what is wrong.
  */
+#include "feature_timeline.h"
 #include "replay.h"
 
 #include <stdio.h>
@@ -71,6 +72,9 @@ static void push(const frame_in_t *frame) {
   result.was_detection_due = rppg_is_detection_due(&state, frame->time_us);
   result.push_status =
       (int32_t)rppg_push_frame(&state, &image, &face, frame->time_us);
+  memcpy(&result.features[RPPG_NUM_ROI_FEATURES],
+         &rppg_timeline_newer(&state.timeline)->codes[RPPG_NUM_ROI_FEATURES],
+         RPPG_NUM_CHROMINANCE);
   note_answers();
 }
 
