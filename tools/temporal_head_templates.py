@@ -17,7 +17,7 @@ HEADER = Template("""\
  *         TEMPORAL_HEAD_INPUT_SCALE * (q - TEMPORAL_HEAD_INPUT_ZERO_POINT),
  *         then any chrominance, q * TEMPORAL_HEAD_CHROMINANCE_SCALE.
 $outputs
- * Use     temporal_head_init once and whenever the face was lost;
+ * Use     temporal_head_init before the first push, and to start anew;
  *         temporal_head_push for every time of the $grid_rate_hz Hz grid;
  *         temporal_head_estimate whenever a number is wanted.
  * Memory  state $state_bytes bytes, owned by the caller; weights and tables

@@ -10,7 +10,7 @@
  * Output  heart rate in BPM, the mean of a sharpened distribution over rates;
  *         confidence, that distribution's share near the mean;
  *         the newest sample of the pulse wave, without unit.
- * Use     temporal_head_init once and whenever the face was lost;
+ * Use     temporal_head_init before the first push, and to start anew;
  *         temporal_head_push for every time of the 30 Hz grid;
  *         temporal_head_estimate whenever a number is wanted.
  * Memory  state 3396 bytes, owned by the caller; weights and tables
