@@ -11,7 +11,14 @@ exists to make that number again, never to judge a model.
 import numpy as np
 import tensorflow as tf
 
-from rppg_tf import clips, contract, evaluation, feature_timeline, spectrum
+from rppg_tf import (
+  chrominance,
+  clips,
+  contract,
+  evaluation,
+  feature_timeline,
+  spectrum,
+)
 from rppg_tf.clips import ClipShape
 from rppg_tf.subject_splits import SPLITS
 
@@ -135,6 +142,7 @@ def float_estimator(
     features = evaluation.float_features(
       encode, input_quantisation, recording['codes']
     )
+    features = chrominance.append(features, recording['chrominance'])
     outputs = evaluation.head_outputs(head, features, recording['timestamp_s'])
     return evaluation.Estimates(outputs['heart_rate_bpm'])
 

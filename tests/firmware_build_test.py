@@ -74,8 +74,8 @@ def _compile(folder, *words: str) -> subprocess.CompletedProcess:
     ),
     (
       'generated/temporal_head.h',
-      'HEAD_NUM_FEATURES 48',
-      'HEAD_NUM_FEATURES 32',
+      'HEAD_NUM_ROI_FEATURES 48',
+      'HEAD_NUM_ROI_FEATURES 32',
       'src/rppg.c',
       'another number of features',
     ),
