@@ -7,6 +7,7 @@ taken of features. The board does the same with its feature ring.
 import tensorflow as tf
 
 from rppg_tf import contract
+from rppg_tf.entry_point import InputError
 from rppg_tf.keras_compat import keras
 from rppg_tf.pulse_head import build_pulse_head
 from rppg_tf.window_head import build_window_head
@@ -130,7 +131,7 @@ def build_network(
   """
   num_parameters = spatial_cnn.count_params() + head.count_params()
   if num_parameters >= contract.MAX_PARAMETERS:
-    raise ValueError(
+    raise InputError(
       f'model: expected under {contract.MAX_PARAMETERS} parameters, got '
       f'{num_parameters}; make the window shorter'
     )

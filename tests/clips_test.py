@@ -5,7 +5,15 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from rppg_tf import clips, contract, feature_timeline
+from rppg_tf import (
+  background,
+  clips,
+  contract,
+  feature_timeline,
+  network,
+  training,
+)
+from rppg_tf.spatial_cnn import build_spatial_cnn
 
 _SHAPE = clips.ClipShape(num_samples=320, num_frames=360)
 
@@ -152,3 +160,32 @@ def test_the_contract_fits_the_clip():
   assert shape.num_samples >= contract.WINDOW_SAMPLES
   clip_s = shape.num_samples / contract.GRID_RATE_HZ
   assert shape.num_frames >= clip_s * clips.MAX_TRAINING_RATE_HZ
+
+
+def test_a_head_on_encoded_recordings_sees_what_the_whole_network_sees():
+  cnn, head = build_spatial_cnn(), network.build_head('pulse')
+  quantisation = background.input_quantisation('normalise')
+  prepared = _prepared(_recording(30.0), mode='normalise')
+  encoded = training.encoded_recordings(prepared, cnn, quantisation)
+  outputs = []
+  for recordings, joined in (
+    (prepared, network.build_network(cnn, head, quantisation)),
+    (encoded, network.build_head_network(head)),
+  ):
+    ((inputs, targets, _),) = clips.validation_clips(recordings, _SHAPE, 1)
+    assert set(targets) == set(_SHAPE.targets)
+    outputs.append(joined(inputs, training=False)['pulse'].numpy())
+  assert outputs[0].shape == (1, _SHAPE.num_samples)
+  np.testing.assert_allclose(*outputs, atol=1e-3)
+
+
+def test_shuffled_features_keep_rois_whole_and_chrominance_behind():
+  features = np.tile(np.arange(52, dtype=np.float32), (5, 1))
+  seen = set()
+  for seed in range(20):
+    turned = clips.shuffle_features(tf.constant(features), [seed, 1]).numpy()
+    np.testing.assert_array_equal(turned[:, 48:], features[:, 48:])
+    rois = turned[0, :48].reshape(3, 16)
+    np.testing.assert_array_equal(rois % 16, np.tile(np.arange(16), (3, 1)))
+    seen.add(tuple(rois[:, 0].tolist()))
+  assert len(seen) > 3
