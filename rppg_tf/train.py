@@ -211,6 +211,11 @@ def _split() -> dict[str, list[str]]:
   by_split = clips.subjects_by_split(_DATA_DIR.value, flags.FLAGS.roi_geometry)
   everyone = sorted(name for names in by_split.values() for name in names)
   if _SPLIT_BY.value == 'window':
+    if _HEAD.value != 'window':
+      raise InputError(
+        '--split_by=window: only with --head=window; windows of 10 s are too '
+        'few to be split so'
+      )
     if _HEAD_EPOCHS.value:
       raise InputError('--head_epochs: not with --split_by=window')
     if _NUM_FOLDS.value:
