@@ -221,7 +221,7 @@ def test_a_run_by_subject_is_not_taken_for_one_by_window(work, pulse_run):
     (['--folds=5', '--split_by=window'], 'not with --split_by=window'),
     (['--train_flagfile=f'], 'is for --folds'),
     (
-      ['--folds=5', '--run_dir=/tmp/no_run', '--train_flagfile=/no/file'],
+      ['--folds=5', '--run_dir=r', '--train_flagfile=/no/file'],
       'training failed',
     ),
   ],

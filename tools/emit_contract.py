@@ -9,6 +9,7 @@ from absl import flags
 
 from rppg_tf import run_directory
 from rppg_tf.entry_point import InputError, run
+from tools import emitted_files
 from tools.contract_c import render_contract
 
 _OUTPUT_DIR = flags.DEFINE_string(
@@ -30,11 +31,9 @@ def main() -> None:
       f'{run_dir}: trained with --background={trained["background"]}; the '
       'firmware computes normalise only'
     )
-  output_dir = pathlib.Path(_OUTPUT_DIR.value)
-  output_dir.mkdir(parents=True, exist_ok=True)
-  for name, text in render_contract(trained['roi_geometry']).items():
-    run_directory.write_bytes(output_dir / name, text.encode('ascii'))
-    print(f'written: {output_dir / name}, {len(text):,} bytes')
+  emitted_files.write(
+    _OUTPUT_DIR.value, render_contract(trained['roi_geometry'])
+  )
 
 
 if __name__ == '__main__':

@@ -9,6 +9,7 @@ from absl import flags
 
 from rppg_tf import run_directory
 from rppg_tf.entry_point import InputError, run
+from tools import emitted_files
 from tools.spatial_cnn_c import render_spatial_cnn
 
 _RUN_DIR = flags.DEFINE_string(
@@ -30,11 +31,7 @@ def main() -> None:
     files = render_spatial_cnn(path)
   except ValueError as error:
     raise InputError(f'{path}: {error}') from None
-  output_dir = pathlib.Path(_OUTPUT_DIR.value)
-  output_dir.mkdir(parents=True, exist_ok=True)
-  for name, text in files.items():
-    run_directory.write_bytes(output_dir / name, text.encode('ascii'))
-    print(f'written: {output_dir / name}, {len(text):,} bytes')
+  emitted_files.write(_OUTPUT_DIR.value, files)
 
 
 if __name__ == '__main__':

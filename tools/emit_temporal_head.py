@@ -13,6 +13,7 @@ from absl import flags
 from rppg_tf import run_directory
 from rppg_tf.entry_point import InputError, run
 from rppg_tf.int8_cnn import Int8SpatialCnn
+from tools import emitted_files
 from tools.temporal_head_c import render_temporal_head
 
 _RUN_DIR = flags.DEFINE_string(
@@ -32,11 +33,7 @@ def main() -> None:
     files = render_temporal_head(head, cnn.output_scale, cnn.output_zero_point)
   except ValueError as error:
     raise InputError(f'{run_dir}: {error}') from None
-  output_dir = pathlib.Path(_OUTPUT_DIR.value)
-  output_dir.mkdir(parents=True, exist_ok=True)
-  for name, text in files.items():
-    run_directory.write_bytes(output_dir / name, text.encode('ascii'))
-    print(f'written: {output_dir / name}, {len(text):,} bytes')
+  emitted_files.write(_OUTPUT_DIR.value, files)
 
 
 if __name__ == '__main__':
