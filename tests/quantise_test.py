@@ -172,20 +172,35 @@ def test_calibration_leaves_its_images_alone():
   np.testing.assert_array_equal(codes, before)
 
 
-def test_ties_in_mae_are_decided_by_the_pulse():
-  best = {'mae_bpm': 1.10, 'pulse_r': 0.80}
-  better = {
-    (1.07, 0.70): True,  # far lower MAE
-    (1.13, 0.90): False,  # far higher MAE
-    (1.115, 0.81): True,  # a tie, the pulse better
-    (1.085, 0.79): False,  # a tie, the pulse worse
-  }
-  for (mae_bpm, pulse_r), is_better in better.items():
-    errors = {'mae_bpm': mae_bpm, 'pulse_r': pulse_r}
-    assert keep_best_int8.is_better(errors, best) == is_better
-  # A head without a pulse: the MAE alone.
-  assert keep_best_int8.is_better({'mae_bpm': 1.095}, {'mae_bpm': 1.1})
-  assert not keep_best_int8.is_better({'mae_bpm': 1.1}, {'mae_bpm': 1.1})
+def test_the_epoch_of_the_lowest_mae_is_kept(tmp_path, monkeypatch):
+  run_directory.write_json(
+    tmp_path / run_directory.FLAGS, {'background': 'normalise'}
+  )
+  files = [int8_models.shipped() + bytes([epoch]) for epoch in range(3)]
+  errors = [
+    {'mae_bpm': 1.10, 'pulse_r': 0.80},
+    {'mae_bpm': 1.09, 'pulse_r': 0.70},
+    {'mae_bpm': 1.095, 'pulse_r': 0.90},
+  ]
+  by_epoch = zip(files, errors, strict=True)
+  now = {}
+
+  def next_epoch(_):
+    now['file'], now['errors'] = next(by_epoch)
+    return now['file']
+
+  monkeypatch.setattr(quantise, 'convert', next_epoch)
+  monkeypatch.setattr(
+    keep_best_int8.KeepBestInt8, '_errors', lambda *_: now['errors']
+  )
+  head = network.build_head('window')
+  keep_best = keep_best_int8.KeepBestInt8(None, head, tmp_path, [])
+  for epoch in (-1, 0, 1):
+    keep_best.on_epoch_end(epoch)
+  assert keep_best.best == errors[1]
+  assert (tmp_path / run_directory.INT8_MODEL).read_bytes() == files[1]
+  assert (tmp_path / run_directory.INT8_HEAD_WEIGHTS).exists()
+  assert not list(tmp_path.glob('.spatial*'))
 
 
 def test_int8_features_are_the_float_ones():

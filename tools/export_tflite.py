@@ -5,9 +5,7 @@
 
 The head is fine-tuned with the CNN, so that it learns the quantised
 features. After every epoch the model is converted and the INT8 file itself
-is run on the validation recordings: the one with the lowest MAE is kept, and
-of those that a few subjects cannot tell apart, the one whose pulse goes best
-with the PPG.
+is run on the validation recordings: the one with the lowest MAE is kept.
 """
 
 import pathlib
