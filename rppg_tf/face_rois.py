@@ -204,6 +204,65 @@ class FaceBoxStabiliser:
     return self._box
 
 
+class FaceTracker:
+  """Knows the box of every frame, and looks at few of them.
+
+  Args:
+    detector: anything with FaceDetector's `find`. Trackers in different
+      threads must not share one.
+  """
+
+  def __init__(self, detector: FaceDetector):
+    self._detector = detector
+    self._stabiliser = FaceBoxStabiliser()
+    self._last_time_us: int | None = None
+
+  def is_look_due(self, time_s: float) -> bool:
+    """Whether `look` is to be called with the next frame.
+
+    Args:
+      time_s: its measured time in seconds, any origin, not decreasing.
+
+    Raises:
+      ValueError: the time is not finite, or decreases.
+    """
+    return self._stabiliser.is_detection_due(self._checked_time_us(time_s))
+
+  def look(self, frame_bgr: np.ndarray, time_s: float) -> None:
+    """Looks for the face.
+
+    Args:
+      frame_bgr: uint8 (height, width, 3), BGR as OpenCV reads it.
+      time_s: its time, as given to is_look_due.
+
+    Raises:
+      ValueError: not such a frame.
+    """
+    _check_frame(frame_bgr)
+    tracked = self.box_at(time_s)
+    detection = self._detector.find(frame_bgr, tracked[2] if tracked else 0)
+    self._stabiliser.update(detection, _microseconds(time_s))
+
+  def box_at(self, time_s: float) -> Box | None:
+    """The box in the frame of this time; None 1 s after the face was lost."""
+    return self._stabiliser.box_at(_microseconds(time_s))
+
+  def _checked_time_us(self, time_s: float) -> int:
+    if not math.isfinite(time_s):
+      raise ValueError(
+        f'time_s must be finite, got {time_s}: pass the measured frame time'
+      )
+    time_us = _microseconds(time_s)
+    if self._last_time_us is not None and time_us < self._last_time_us:
+      raise ValueError(
+        f'time_s must not decrease, got {time_s:.6f} after '
+        f'{self._last_time_us / 1e6:.6f}: pass frames in order of time, and '
+        'use a FaceRoiExtractor for each video'
+      )
+    self._last_time_us = time_us
+    return time_us
+
+
 class FaceRoiExtractor:
   """Frames in order of time -> ROI patches.
 
@@ -220,9 +279,7 @@ class FaceRoiExtractor:
   ):
     _roi_percent(geometry)
     self._geometry = geometry
-    self._detector = detector or FaceDetector()
-    self._stabiliser = FaceBoxStabiliser()
-    self._last_time_us: int | None = None
+    self._tracker = FaceTracker(detector or FaceDetector())
 
   def process(self, frame_bgr: np.ndarray, time_s: float) -> FaceRois:
     """Cuts the ROIs of the next frame.
@@ -238,32 +295,34 @@ class FaceRoiExtractor:
       ValueError: not such a frame, or the time is not finite or decreases.
     """
     _check_frame(frame_bgr)
-    time_us = self._checked_time_us(time_s)
-    if self._stabiliser.is_detection_due(time_us):
-      tracked = self._stabiliser.box_at(time_us)
-      detection = self._detector.find(frame_bgr, tracked[2] if tracked else 0)
-      self._stabiliser.update(detection, time_us)
-    box = self._stabiliser.box_at(time_us)
-    if box is None:
-      rois = np.zeros((contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE), np.uint8)
-      mid_face_rgb = np.zeros(contract.NUM_CHANNELS, np.float32)
-      return FaceRois(rois, mid_face_rgb, False, None)
-    return FaceRois(*cut_rois(frame_bgr, box, self._geometry), True, box)
+    if self._tracker.is_look_due(time_s):
+      self._tracker.look(frame_bgr, time_s)
+    return cut_face(frame_bgr, self._tracker.box_at(time_s), self._geometry)
 
-  def _checked_time_us(self, time_s: float) -> int:
-    if not math.isfinite(time_s):
-      raise ValueError(
-        f'time_s must be finite, got {time_s}: pass the measured frame time'
-      )
-    time_us = round(time_s * 1e6)
-    if self._last_time_us is not None and time_us < self._last_time_us:
-      raise ValueError(
-        f'time_s must not decrease, got {time_s:.6f} after '
-        f'{self._last_time_us / 1e6:.6f}: pass frames in order of time, and '
-        'use a FaceRoiExtractor for each video'
-      )
-    self._last_time_us = time_us
-    return time_us
+
+def cut_face(
+  frame_bgr: np.ndarray, box: Box | None, geometry: str = DEFAULT_ROI_GEOMETRY
+) -> FaceRois:
+  """Cuts a face out of one frame, or zeros without a box; see cut_rois."""
+  if box is not None:
+    return FaceRois(*cut_rois(frame_bgr, box, geometry), True, box)
+  rois = np.zeros((contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE), np.uint8)
+  return FaceRois(
+    rois, np.zeros(contract.NUM_CHANNELS, np.float32), False, None
+  )
+
+
+def num_rows(box: Box | None, geometry: str = DEFAULT_ROI_GEOMETRY) -> int:
+  """How many rows of a frame, from the top, `cut_face` reads at most."""
+  if box is None:
+    return 0
+  percents = (*_roi_percent(geometry), MID_FACE_PERCENT)
+  end = box[1] + box[3]
+  return max(roi_bounds_px(box, percent, 0, end)[3] for percent in percents)
+
+
+def _microseconds(time_s: float) -> int:
+  return round(time_s * 1e6)
 
 
 def roi_bounds_px(

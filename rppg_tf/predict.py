@@ -27,7 +27,12 @@ import cv2
 import numpy as np
 from absl import flags
 
-from rppg_tf import background_thread, contract, run_directory
+from rppg_tf import (
+  background_thread,
+  contract,
+  frame_batches,
+  run_directory,
+)
 from rppg_tf import video_heart_rate as heart_rate
 from rppg_tf.entry_point import InputError, run
 from rppg_tf.video_reader import VideoReader
@@ -38,8 +43,8 @@ INTERRUPTED_EXIT_CODE = 130
 # Many frames at a time are faster; few make a camera's line live.
 _FILE_BATCH_FRAMES = 32
 _CAMERA_BATCH_FRAMES = 5
-# Decoded frames that may wait: 0.9 MB each at 640x480.
-_DECODED_FRAMES = 16
+# Frames that may wait: 0.9 MB each at 640x480, a tenth of it as JPEG.
+_READ_FRAMES = 16
 
 _VIDEO = flags.DEFINE_string('video', None, 'Any video that OpenCV opens.')
 _CAMERA = flags.DEFINE_integer(
@@ -64,7 +69,7 @@ _PLOT = flags.DEFINE_string(
 def main() -> int | None:
   """Measures, tells as it goes, writes."""
   source = _source()
-  _silence_opencv()
+  _set_up_opencv()
   _check_outputs()
   run_dir = _run_dir()
   threshold = heart_rate.read_threshold(run_dir)
@@ -105,8 +110,10 @@ def _source() -> str | int:
   return _CAMERA.value if _is_camera() else _VIDEO.value
 
 
-def _silence_opencv() -> None:
-  """What goes wrong with a video is told in one line, by us."""
+def _set_up_opencv() -> None:
+  # Frames are decoded on all cores: threads of its own would be in the way.
+  cv2.setNumThreads(1)
+  # What goes wrong with a video is told in one line, by us.
   os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
   cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
@@ -160,15 +167,15 @@ def _stopped_by_ctrl_c(stopped: threading.Event, wanted: bool):
 
 
 def _frames(video: VideoReader, stopped, notify):
-  """Decoded by another thread: (frame, seconds from the first)."""
-  frames = background_thread.ahead(_until(video, stopped), _DECODED_FRAMES)
+  """Read by another thread: (frame, seconds from the first)."""
+  frames = background_thread.ahead(_until(video, stopped), _READ_FRAMES)
   if _is_camera():
     return _from_first(frames)
   return heart_rate.elapsed_times(frames, video.header_rate_hz, notify)
 
 
 def _until(video: VideoReader, stopped: threading.Event):
-  for pair in video:
+  for pair in video.stored():
     if stopped.is_set():
       return
     yield pair
@@ -185,12 +192,14 @@ def _from_first(frames: Iterator[tuple[np.ndarray, float]]):
 def _measure(
   frames: Iterator, values: dict, meter: heart_rate.HeartRateMeter, line
 ) -> None:
-  batches = heart_rate.cut_batches(
+  batches = frame_batches.cut_batches(
     frames,
     values['roi_geometry'],
     values['background'],
     _CAMERA_BATCH_FRAMES if _is_camera() else _FILE_BATCH_FRAMES,
     line.note,
+    # Frames under way would make a camera's line late.
+    1 if _is_camera() else os.cpu_count() or 1,
   )
   for batch in batches:
     fresh = meter.push(batch)

@@ -1,7 +1,6 @@
 """Frames of a video → heart rate every second, in bounded memory.
 
-    VideoReader → elapsed_times → cut_batches → HeartRateMeter
-    (one thread: decoding)        (another: detection, ROIs, CNN, head)
+    VideoReader → elapsed_times → frame_batches.cut_batches → HeartRateMeter
 
 Nothing here knows how long the video is. No TensorFlow unless the backend is
 Keras.
@@ -17,7 +16,6 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from rppg_tf import (
-  background,
   chrominance,
   confidence,
   contract,
@@ -31,7 +29,9 @@ from rppg_tf.compiled_head import (
   NoCompilerError,
 )
 from rppg_tf.entry_point import InputError
+from rppg_tf.frame_batches import Batch, Frame
 from rppg_tf.int8_cnn import Int8SpatialCnn
+from rppg_tf.jpeg_frame import decoded
 from rppg_tf.recordings import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ
 
 BACKENDS = ('int8', 'keras')
@@ -59,28 +59,6 @@ class Estimate(NamedTuple):
   bpm: float | None
   raw_bpm: float
   confidence: float
-
-
-class Batch(NamedTuple):
-  """Consecutive frames, cut and normalised.
-
-  Attributes:
-    codes: int8 [num_frames, 3, 36, 36, 3] (background.py).
-    colour: int8 [num_frames, 4] (chrominance.py).
-    elapsed_s: float64 [num_frames], seconds from the first frame.
-    face_found: bool [num_frames].
-    frame_bgr: uint8 (height, width, 3), the last frame.
-    box: face box in it, or None.
-    roi_geometry: a key of face_rois.ROI_GEOMETRIES_PERCENT.
-  """
-
-  codes: np.ndarray
-  colour: np.ndarray
-  elapsed_s: np.ndarray
-  face_found: np.ndarray
-  frame_bgr: np.ndarray
-  box: face_rois.Box | None
-  roi_geometry: str
 
 
 class Excerpt(NamedTuple):
@@ -115,7 +93,7 @@ class Int8Stream:
 
   def __init__(self, run_dir: pathlib.Path):
     """Loads the CNN; begins to compile the head, as the first frames come."""
-    # One thread: the other core decodes.
+    # One thread: the other core decodes and cuts.
     self._cnn = Int8SpatialCnn(
       run_dir / run_directory.INT8_MODEL, num_threads=1
     )
@@ -177,10 +155,10 @@ def _no_confidence(run_dir: pathlib.Path) -> str:
 
 
 def elapsed_times(
-  frames: Iterable[tuple[np.ndarray, float]],
+  frames: Iterable[tuple[Frame, float]],
   header_rate_hz: float,
   notify: Notify,
-) -> Iterator[tuple[np.ndarray, float]]:
+) -> Iterator[tuple[Frame, float]]:
   """Replaces a file's presentation times by seconds from the first frame.
 
   Times that stand still or go back from the start on are not used at all: the
@@ -188,7 +166,7 @@ def elapsed_times(
   the middle, the rest is joined at one frame's distance.
 
   Args:
-    frames: (frame, seconds) as VideoReader yields them.
+    frames: (frame, seconds) as VideoReader.stored yields them.
     header_rate_hz: the header's frame rate, 0 if unknown.
     notify: is told once of either case.
 
@@ -236,51 +214,6 @@ def _period_s(rate_hz: float) -> float:
       'header; convert it with ffmpeg -r RATE'
     )
   return 1.0 / rate_hz
-
-
-def cut_batches(
-  frames: Iterable[tuple[np.ndarray, float]],
-  roi_geometry: str,
-  background_mode: str,
-  num_frames: int,
-  notify: Notify,
-) -> Iterator[Batch]:
-  """Finds the face and cuts and normalises its ROIs.
-
-  Args:
-    frames: (frame uint8 BGR, seconds from the first), times not decreasing.
-    roi_geometry: a key of face_rois.ROI_GEOMETRIES_PERCENT.
-    background_mode: one of background.MODES.
-    num_frames: frames per batch; the last may be shorter.
-    notify: is told once if more than one face is in view.
-  """
-  detector = face_rois.FaceDetector()
-  extractor = face_rois.FaceRoiExtractor(roi_geometry, detector)
-  coder = background.InputCoder(background_mode)
-  colour_stream = chrominance.ChrominanceStream()
-  told = False
-  rows = []
-  # One frame at a time, so that it is still in the cache.
-  for frame_bgr, time_s in frames:
-    cut = extractor.process(frame_bgr, time_s)
-    if detector.num_faces > 1 and not told:
-      told = True
-      notify(f'{detector.num_faces} faces seen: the largest is measured')
-    seen = (time_s, cut.face_found)
-    rows.append(
-      (
-        coder.push(cut.rois, *seen),
-        colour_stream.push(cut.mid_face_rgb, *seen),
-        *seen,
-      )
-    )
-    if len(rows) == num_frames:
-      series = map(np.array, zip(*rows, strict=True))
-      yield Batch(*series, frame_bgr, cut.box, roi_geometry)
-      rows = []
-  if rows:
-    series = map(np.array, zip(*rows, strict=True))
-    yield Batch(*series, frame_bgr, cut.box, roi_geometry)
 
 
 class HeartRateMeter:
@@ -365,16 +298,13 @@ class HeartRateMeter:
     def rank(candidate: Estimate):
       return candidate.bpm is not None, candidate.confidence
 
-    if batch.box is None:
-      return
     best = self.excerpt
-    if best is None or rank(estimate) > rank(best.estimate):
+    if batch.box is None or (best and rank(estimate) <= rank(best.estimate)):
+      return
+    frame_bgr = decoded(batch.frame)
+    if frame_bgr is not None:
       self.excerpt = Excerpt(
-        estimate,
-        pulse.copy(),
-        batch.frame_bgr,
-        batch.box,
-        batch.roi_geometry,
+        estimate, pulse.copy(), frame_bgr, batch.box, batch.roi_geometry
       )
 
 

@@ -14,11 +14,10 @@ import cv2
 import numpy as np
 
 from rppg_tf.entry_point import InputError
+from rppg_tf.jpeg_frame import JpegFrame, decoded
 
 _MJPG = cv2.VideoWriter.fourcc(*'MJPG')
 _AS_STORED = -1  # of CAP_PROP_FORMAT: packets instead of frames
-# The file, not a camera's tag inside of a JPEG, says which way is up.
-_JPEG_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 class VideoError(InputError):
@@ -64,16 +63,19 @@ class VideoReader:
     A JPEG that cannot be decoded is left out. Iterate once; the video is
     closed at the end.
     """
+    for frame, time_s in self.stored():
+      frame_bgr = decoded(frame)
+      if frame_bgr is not None:
+        yield frame_bgr, time_s
+
+  def stored(self) -> Iterator[tuple[np.ndarray | JpegFrame, float]]:
+    """Yields the same, but of Motion-JPEG each frame as a JpegFrame."""
     try:
       while True:
-        ok, frame_bgr = self._capture.read()
+        ok, frame = self._capture.read()
         if not ok:
           return
-        time_s = self._time_s()
-        if self._holds_jpegs:
-          frame_bgr = cv2.imdecode(frame_bgr, _JPEG_FLAGS)
-        if frame_bgr is not None:
-          yield frame_bgr, time_s
+        yield JpegFrame(frame) if self._holds_jpegs else frame, self._time_s()
     finally:
       self._capture.release()
 
@@ -121,7 +123,7 @@ def _holds_whole_jpegs(path: str, capture: cv2.VideoCapture) -> bool:
     return False
   ok, packet = packets.read()
   packets.release()
-  frame_bgr = cv2.imdecode(packet, _JPEG_FLAGS) if ok else None
+  frame_bgr = JpegFrame(packet).decode() if ok else None
   size_px = (
     int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
     int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),

@@ -10,7 +10,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 
 import cv2
 import numpy as np
@@ -19,13 +18,13 @@ from skimage import data
 
 from rppg_tf import (
   background,
-  background_thread,
   chrominance,
   compiled_head,
   contract,
   evaluation,
   face_rois,
   feature_timeline,
+  frame_batches,
   grid_stream,
   int8_cnn,
   recordings,
@@ -158,7 +157,7 @@ def _whole_recording(path) -> compiled_head.HeadRun:
 
 def test_predict_sees_the_bytes_that_tfds_build_stores(pulsing_face):
   video = video_reader.VideoReader(pulsing_face)
-  (batch,) = heart_rate.cut_batches(
+  (batch,) = frame_batches.cut_batches(
     heart_rate.elapsed_times(video, video.header_rate_hz, print),
     'inner',
     'none',
@@ -431,7 +430,7 @@ def _withheld_s(time_s, face_found, threshold=0.5):
   for start in range(0, len(time_s), 32):
     part = slice(start, start + 32)
     meter.push(
-      heart_rate.Batch(
+      frame_batches.Batch(
         None,
         None,
         time_s[part],
@@ -473,7 +472,7 @@ def test_of_two_faces_the_largest_is_measured_and_told_once():
   frame[:, :240] = large
   frame[50:180, 255:385] = small
   told = []
-  batches = heart_rate.cut_batches(
+  batches = frame_batches.cut_batches(
     [(frame, n / 4) for n in range(20)], 'inner', 'normalise', 8, told.append
   )
   boxes = [batch.box for batch in batches]
@@ -516,40 +515,6 @@ def test_times_that_jump_are_joined():
   got_s, told = _elapsed(times_s.tolist())
   np.testing.assert_allclose(got_s, np.arange(60) / 25, atol=1e-8)
   assert told == ['time stamps jump after 0.8 s: joined there']
-
-
-# --- Threads ----------------------------------------------------------------
-
-
-def test_a_stage_ahead_gives_all_and_then_raises():
-  def items():
-    yield from range(50)
-    raise InputError('broken')
-
-  got = []
-  with pytest.raises(InputError, match='broken'):
-    for item in background_thread.ahead(items(), 4):
-      got.append(item)
-  assert got == list(range(50))
-
-
-def test_a_stage_ahead_ends_when_nobody_listens():
-  closed = []
-
-  def items():
-    try:
-      while True:
-        yield 1
-    finally:
-      closed.append(True)
-
-  stage = background_thread.ahead(items(), 2)
-  next(stage)
-  stage.close()
-  deadline = time.monotonic() + 10
-  while not closed and time.monotonic() < deadline:
-    time.sleep(0.01)
-  assert closed
 
 
 # --- Refusals ---------------------------------------------------------------

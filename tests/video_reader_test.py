@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rppg_tf import video_reader
+from rppg_tf import jpeg_frame, video_reader
 from tests import fake_recordings
 from tools import mjpg_writer
 
@@ -133,6 +133,53 @@ def test_a_jpeg_that_cannot_be_decoded_is_left_out(tmp_path, monkeypatch):
   np.testing.assert_allclose(
     25 * time_s, [0, 1, 2, 3, 5, 6, 7, 8, 9], atol=1e-4
   )
+
+
+_SAMPLINGS = {
+  '4:4:4': cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+  '4:2:2': cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
+  '4:2:0': cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
+}
+
+
+def _jpeg(frame, *options):
+  jpeg = cv2.imencode('.jpg', frame, options)[1]
+  return jpeg_frame.JpegFrame(jpeg.reshape(1, -1))
+
+
+@pytest.mark.parametrize('sampling', _SAMPLINGS)
+@pytest.mark.parametrize('flat', [False, True])
+def test_upper_rows_of_a_jpeg_are_those_of_the_whole(sampling, flat, capfd):
+  random = np.random.default_rng(3)
+  frame = random.integers(0, 256, (240, 180, 3), np.uint8)
+  frame[120 * (not flat) :] = 90
+  jpeg = _jpeg(frame, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _SAMPLINGS[sampling])
+  whole = jpeg.decode()
+  assert whole.shape == frame.shape
+  for num_rows in range(1, 177):
+    rows = jpeg.decode(num_rows)
+    assert len(rows) == num_rows
+    np.testing.assert_array_equal(rows, whole[:num_rows])
+  # Of few rows more it is not worth it.
+  np.testing.assert_array_equal(jpeg.decode(177), whole)
+  assert capfd.readouterr().err == ''
+
+
+@pytest.mark.parametrize(
+  'option', ['IMWRITE_JPEG_RST_INTERVAL', 'IMWRITE_JPEG_PROGRESSIVE']
+)
+def test_jpegs_that_cannot_be_had_in_part_are_decoded_whole(option):
+  jpeg = _jpeg(np.full((240, 180, 3), 90, np.uint8), getattr(cv2, option), 1)
+  np.testing.assert_array_equal(jpeg.decode(5), jpeg.decode())
+  assert len(jpeg.decode(5)) == 240
+
+
+@pytest.mark.parametrize('num_rows', [None, 5])
+def test_a_jpeg_that_breaks_off_is_none(num_rows):
+  (packet,) = _jpeg(np.full((240, 180, 3), 90, np.uint8)).packet
+  for share in (0, 3, 40, 200, len(packet) // 2):
+    broken = jpeg_frame.JpegFrame(packet[None, :share])
+    assert broken.decode(num_rows) is None
 
 
 def test_a_video_cut_short_gives_what_is_there(good, tmp_path):

@@ -1,0 +1,135 @@
+"""Frames of a video → batches of normalised ROIs, by all cores.
+
+    frames ──▶ where is the face ──▶ decode, cut ──▶ normalise ──▶ Batch
+               (in order of time)    (all cores)    (in order of time)
+
+The result is that of one thread, byte for byte. NumPy and OpenCV only.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from rppg_tf import background, background_thread, chrominance, face_rois
+from rppg_tf.jpeg_frame import JpegFrame, decoded
+from rppg_tf.ordered_map import ordered_map
+
+# As VideoReader gives it: uint8 (height, width, 3) BGR, or a JPEG of that.
+Frame = np.ndarray | JpegFrame
+
+# Cut frames that may wait while the CNN runs on those before.
+_CUT_FRAMES = 32
+
+
+class Batch(NamedTuple):
+  """Consecutive frames, cut and normalised.
+
+  Attributes:
+    codes: int8 [num_frames, 3, 36, 36, 3] (background.py).
+    colour: int8 [num_frames, 4] (chrominance.py).
+    elapsed_s: float64 [num_frames], seconds from the first frame.
+    face_found: bool [num_frames].
+    frame: the last frame.
+    box: face box in it, or None.
+    roi_geometry: a key of face_rois.ROI_GEOMETRIES_PERCENT.
+  """
+
+  codes: np.ndarray
+  colour: np.ndarray
+  elapsed_s: np.ndarray
+  face_found: np.ndarray
+  frame: Frame
+  box: face_rois.Box | None
+  roi_geometry: str
+
+
+class _Located(NamedTuple):
+  """A frame whose face box is known; `whole` if it was decoded for that."""
+
+  frame: Frame
+  whole: np.ndarray | None
+  time_s: float
+  box: face_rois.Box | None
+  num_faces: int
+
+
+def cut_batches(
+  frames: Iterable[tuple[Frame, float]],
+  roi_geometry: str,
+  background_mode: str,
+  num_frames: int,
+  notify: Callable[[str], None],
+  num_threads: int = 1,
+) -> Iterator[Batch]:
+  """Finds the face and cuts and normalises its ROIs.
+
+  A JPEG that cannot be decoded is left out.
+
+  Args:
+    frames: (frame, seconds from the first), times not decreasing.
+    roi_geometry: a key of face_rois.ROI_GEOMETRIES_PERCENT.
+    background_mode: one of background.MODES.
+    num_frames: frames per batch; the last may be shorter.
+    notify: is told once if more than one face is in view.
+    num_threads: that decode and cut; with more than one, a few frames more
+      than are given out are read.
+  """
+  coder = background.InputCoder(background_mode)
+  colour_stream = chrominance.ChrominanceStream()
+  told = False
+  rows = []
+  for located, cut in _cut(frames, roi_geometry, num_threads):
+    if located.num_faces > 1 and not told:
+      told = True
+      notify(f'{located.num_faces} faces seen: the largest is measured')
+    seen = (located.time_s, cut.face_found)
+    codes = coder.push(cut.rois, *seen)
+    rows.append((codes, colour_stream.push(cut.mid_face_rgb, *seen), *seen))
+    if len(rows) == num_frames:
+      yield _batch(rows, located, roi_geometry)
+      rows = []
+  if rows:
+    yield _batch(rows, located, roi_geometry)
+
+
+def _batch(rows: list[tuple], last: _Located, roi_geometry: str) -> Batch:
+  series = map(np.array, zip(*rows, strict=True))
+  return Batch(*series, last.frame, last.box, roi_geometry)
+
+
+def _cut(
+  frames: Iterable[tuple[Frame, float]], roi_geometry: str, num_threads: int
+) -> Iterator[tuple[_Located, face_rois.FaceRois]]:
+  """Every frame that can be decoded, with what is cut from it."""
+
+  def cut(located: _Located) -> face_rois.FaceRois | None:
+    frame_bgr = located.whole
+    if frame_bgr is None:
+      num_rows = face_rois.num_rows(located.box, roi_geometry)
+      frame_bgr = decoded(located.frame, num_rows)
+    if frame_bgr is None:
+      return None
+    return face_rois.cut_face(frame_bgr, located.box, roi_geometry)
+
+  def cut_with_frame(located: _Located):
+    return located._replace(whole=None), cut(located)
+
+  pairs = ordered_map(cut_with_frame, _located(frames), num_threads)
+  if num_threads > 1:
+    pairs = background_thread.ahead(pairs, _CUT_FRAMES)
+  return (pair for pair in pairs if pair[1] is not None)
+
+
+def _located(frames: Iterable[tuple[Frame, float]]) -> Iterator[_Located]:
+  detector = face_rois.FaceDetector()
+  tracker = face_rois.FaceTracker(detector)
+  for frame, time_s in frames:
+    whole = None
+    if tracker.is_look_due(time_s):
+      whole = decoded(frame)
+      if whole is None:
+        continue
+      tracker.look(whole, time_s)
+    box = tracker.box_at(time_s)
+    yield _Located(frame, whole, time_s, box, detector.num_faces)

@@ -1,0 +1,92 @@
+"""A frame of Motion-JPEG that is not decoded yet: whole, or its upper rows.
+
+Rows of a JPEG come from top to bottom, so that what lies below the face need
+not be decoded: on a 640x480 frame (4:4:4, quality 95) whose face ends at row
+288 that saves 40 % of the work, and no byte of the rows above changes.
+"""
+
+import struct
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+# The file, not a camera's tag inside of a JPEG, says which way is up.
+_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_END_MARKER = b'\xff\xd9'
+_BASELINE = 0xC0
+_EXTENDED = 0xC1
+_RESTART_INTERVAL = 0xDD
+_SCAN = 0xDA
+# Halved colour is brought back from the rows around, and libjpeg reads ahead.
+_MARGIN_ROWS = 32
+
+
+class JpegFrame(NamedTuple):
+  """A JPEG as it is in the file.
+
+  Attributes:
+    packet: uint8 (1, num_bytes).
+  """
+
+  packet: np.ndarray
+
+  def decode(self, num_rows: int | None = None) -> np.ndarray | None:
+    """Decodes.
+
+    Args:
+      num_rows: rows wanted, from the top; None for all.
+
+    Returns:
+      uint8 (height, width, 3) BGR, the whole frame or just its first
+      `num_rows`, with the bytes that the whole has there; None for what is no
+      JPEG, or breaks off.
+    """
+    if not self.packet.size:
+      return None
+    if num_rows is not None:
+      part = self._upper_rows(max(num_rows, 1))
+      if part is not None:
+        return part
+    return cv2.imdecode(self.packet, _FLAGS)
+
+  def _upper_rows(self, num_rows: int) -> np.ndarray | None:
+    """The first rows, or None if they cannot be had for less than all."""
+    packet = self.packet.ravel()
+    at = _height_offset(packet)
+    if at is None or packet[-2:].tobytes() != _END_MARKER:
+      return None
+    (height_px,) = struct.unpack('>H', packet[at : at + 2].tobytes())
+    if num_rows + 2 * _MARGIN_ROWS > height_px:
+      return None
+    # Without the end marker libjpeg does not complain of rows left over.
+    shorter = packet[:-2].copy()
+    height = struct.pack('>H', num_rows + _MARGIN_ROWS)
+    shorter[at : at + 2] = np.frombuffer(height, np.uint8)
+    frame_bgr = cv2.imdecode(shorter, _FLAGS)
+    return None if frame_bgr is None else frame_bgr[:num_rows]
+
+
+def decoded(
+  frame: np.ndarray | JpegFrame, num_rows: int | None = None
+) -> np.ndarray | None:
+  """Returns a frame that may be decoded already; see JpegFrame.decode."""
+  if isinstance(frame, JpegFrame):
+    return frame.decode(num_rows)
+  return frame
+
+
+def _height_offset(packet: np.ndarray) -> int | None:
+  """Where a sequential JPEG without restart markers holds its height."""
+  head = memoryview(packet)
+  at, found = 2, None
+  while at + 7 <= len(head) and head[at] == 0xFF:
+    marker = head[at + 1]
+    if marker == _SCAN:
+      return found
+    if marker == _RESTART_INTERVAL:
+      return None
+    if marker in (_BASELINE, _EXTENDED):
+      found = at + 5
+    at += 2 + (head[at + 2] << 8 | head[at + 3])
+  return None

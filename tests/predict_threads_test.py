@@ -1,0 +1,151 @@
+"""Threads of predict: all items, in order, errors too, and the same bytes."""
+
+import itertools
+import threading
+import time
+
+import numpy as np
+import pytest
+from skimage import data
+
+from rppg_tf import (
+  background_thread,
+  face_rois,
+  frame_batches,
+  ordered_map,
+  video_reader,
+)
+from rppg_tf.entry_point import InputError
+from tools import mjpg_writer
+
+_SIZE_PX = (320, 320)
+
+
+@pytest.fixture(scope='module')
+def moving_face(tmp_path_factory):
+  """A face that slides, goes away and comes back; Motion-JPEG of 100 frames."""
+  path = tmp_path_factory.mktemp('moving') / 'vid.avi'
+  face = data.astronaut()[:320, 80:400, ::-1]
+  frames = []
+  for index in range(100):
+    frame = np.roll(face, -index, axis=0) if index < 40 else face
+    frames.append(np.full_like(face, 127) if 50 <= index < 85 else frame)
+  with mjpg_writer.MjpgWriter(path, 25.0, *_SIZE_PX, 90) as writer:
+    for frame in frames:
+      writer.write(np.ascontiguousarray(frame))
+  return path
+
+
+def _batches(frames, num_threads):
+  return list(
+    frame_batches.cut_batches(
+      frames, 'inner', 'normalise', 7, lambda _: None, num_threads
+    )
+  )
+
+
+def test_threads_and_parts_of_jpegs_give_the_bytes_of_whole_frames_in_one(
+  moving_face,
+):
+  expected = _batches(list(video_reader.VideoReader(moving_face)), 1)
+  found = np.concatenate([batch.face_found for batch in expected])
+  assert 0 < found.sum() < 100
+  assert len({batch.box for batch in expected}) > 2
+  for num_threads in (1, 2, 5):
+    stored = video_reader.VideoReader(moving_face).stored()
+    got = _batches(stored, num_threads)
+    assert len(got) == len(expected) == 15
+    for batch, other in zip(got, expected, strict=True):
+      for name in ('codes', 'colour', 'elapsed_s', 'face_found'):
+        np.testing.assert_array_equal(
+          getattr(batch, name), getattr(other, name)
+        )
+      assert batch.box == other.box
+      np.testing.assert_array_equal(batch.frame.decode(), other.frame)
+
+
+def test_few_rows_are_enough_for_a_face_near_the_top():
+  random = np.random.default_rng(1)
+  frame = random.integers(0, 256, (400, 300, 3), np.uint8)
+  for box in ((40, 10, 200, 200), (-20, -90, 150, 180), (9, 300, 99, 170)):
+    num_rows = face_rois.num_rows(box)
+    whole = face_rois.cut_face(frame, box)
+    part = face_rois.cut_face(frame[: max(num_rows, 1)], box)
+    np.testing.assert_array_equal(whole.rois, part.rois)
+    np.testing.assert_array_equal(whole.mid_face_rgb, part.mid_face_rgb)
+  assert face_rois.num_rows((40, 10, 200, 200)) == 190
+
+
+@pytest.mark.parametrize('num_threads', [1, 3])
+def test_ordered_map_keeps_the_order_and_reads_only_a_little_ahead(num_threads):
+  read, running = itertools.count(), set()
+
+  def square(number):
+    running.add(threading.get_ident())
+    time.sleep(0.002 * (number % 3 == 0))
+    return number * number
+
+  def numbers():
+    for _ in range(60):
+      yield next(read)
+
+  results = ordered_map.ordered_map(square, numbers(), num_threads)
+  assert next(results) == 0
+  assert next(read) <= 2 * num_threads
+  read = itertools.count(1)
+  assert list(results)[:3] == [1, 4, 9]
+  assert (threading.get_ident() in running) == (num_threads == 1)
+  assert len(running) <= num_threads
+
+
+@pytest.mark.parametrize('num_threads', [1, 3])
+@pytest.mark.parametrize('place', ['items', 'function'])
+def test_ordered_map_raises_after_the_results_before(num_threads, place):
+  def items():
+    yield from range(20)
+    if place == 'items':
+      raise InputError('broken')
+    yield -1
+    yield from range(20)
+
+  def check(number):
+    if number < 0:
+      raise InputError('broken')
+    return number
+
+  got = []
+  with pytest.raises(InputError, match='broken'):
+    for number in ordered_map.ordered_map(check, items(), num_threads):
+      got.append(number)
+  assert got == list(range(20))
+
+
+def test_a_stage_ahead_gives_all_and_then_raises():
+  def items():
+    yield from range(50)
+    raise InputError('broken')
+
+  got = []
+  with pytest.raises(InputError, match='broken'):
+    for item in background_thread.ahead(items(), 4):
+      got.append(item)
+  assert got == list(range(50))
+
+
+def test_a_stage_ahead_ends_when_nobody_listens():
+  closed = []
+
+  def items():
+    try:
+      while True:
+        yield 1
+    finally:
+      closed.append(True)
+
+  stage = background_thread.ahead(items(), 2)
+  next(stage)
+  stage.close()
+  deadline = time.monotonic() + 10
+  while not closed and time.monotonic() < deadline:
+    time.sleep(0.01)
+  assert closed
