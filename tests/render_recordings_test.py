@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from rppg_tf import pulse_synthesis
-from tools import face_renderer, mjpg_writer
+from tools import face_renderer, head_motion, mjpg_writer
 
 _ROOT = pathlib.Path(__file__).parents[1]
 
@@ -170,8 +170,26 @@ def test_twins_at_other_frame_rates_have_one_face_and_pulse(tmp_path):
   slow, fast = (
     pulse_synthesis.load_ground_truth(t / 'ground_truth.txt') for t in twins
   )
+  firsts = [_frames(twin / 'vid.avi')[0] for twin in twins]
+  np.testing.assert_array_equal(*firsts)
   there = np.interp(slow.stamp_s, fast.stamp_s, fast.ppg)
   assert np.corrcoef(there, slow.ppg)[0, 1] > 0.9
+
+
+def test_motion_at_a_time_does_not_depend_on_the_frame_times():
+  def motion(exposure_s):
+    rng = np.random.default_rng(3)
+    return head_motion.draw_motion(rng, exposure_s, 'strong', 4.0)
+
+  fine_s = np.arange(0, 4.0, 1 / 120)
+  whole = motion(fine_s)
+  assert np.ptp(whole.x) > 1e-3
+  varying_s = np.sort(np.random.default_rng(1).uniform(0, 3.9, 90))
+  for exposure_s in (np.arange(0, 3.9, 1 / 23), varying_s):
+    part = motion(exposure_s)
+    for name in ('x', 'y', 'roll', 'yaw', 'pitch', 'jaw', 'side_x', 'zoom'):
+      expected = np.interp(exposure_s, fine_s, getattr(whole, name))
+      np.testing.assert_allclose(getattr(part, name), expected, atol=1e-6)
 
 
 def test_real_ppg_and_stamps_are_taken_over(tmp_path):

@@ -331,6 +331,7 @@ class FaceRenderer:
     parameters: RecordingParameters,
     pulse: pulse_synthesis.Pulse,
     exposure_s: np.ndarray,
+    motion_duration_s: float | None = None,
   ):
     """Prepares all that does not change from frame to frame.
 
@@ -338,12 +339,16 @@ class FaceRenderer:
       parameters: see draw_parameters.
       pulse: PPG to paint; covers all of `exposure_s`.
       exposure_s: float64 (num_frames,), when frames are exposed, seconds.
+      motion_duration_s: see head_motion.draw_motion.
     """
     self.parameters = parameters
     self.pulse = pulse.at(exposure_s)
     self._slope = pulse.slope_at(exposure_s)
     self._motion = head_motion.draw_motion(
-      _stream(parameters.seed, 'motion'), exposure_s, parameters.motion
+      _stream(parameters.seed, 'motion'),
+      exposure_s,
+      parameters.motion,
+      motion_duration_s,
     )
     head = face_texture.build_head(
       _stream(parameters.seed, 'head'),

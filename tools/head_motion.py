@@ -135,7 +135,10 @@ def _soft_limit(path: np.ndarray, limit: float) -> np.ndarray:
 
 
 def draw_motion(
-  rng: np.random.Generator, exposure_s: np.ndarray, motion: str
+  rng: np.random.Generator,
+  exposure_s: np.ndarray,
+  motion: str,
+  duration_s: float | None = None,
 ) -> HeadMotion:
   """Draws one recording's motion.
 
@@ -145,13 +148,18 @@ def draw_motion(
     motion: a key of MOTION_GAINS. 'strong' has twice the motion and change of
       light of 'normal', and talks, nods and shakes; 'still' stands still under
       light that still flickers as in 'normal'.
+    duration_s: for how long it is drawn, at least to the last exposure: with
+      the same duration and seed, motion at a time is the same whatever the
+      exposures. Default: to the last exposure.
 
   Returns:
     Pose and light at each frame.
   """
   # People differ: some sit like statues, some cannot.
   gain = MOTION_GAINS[motion] * np.exp(rng.normal(0, 0.4))
-  source = _Source(rng, float(exposure_s[-1]))
+  if duration_s is None:
+    duration_s = float(exposure_s[-1])
+  source = _Source(rng, duration_s)
   pose = _pose(source, gain)
   if motion == 'strong':
     _add_talk_and_nods(source, pose)

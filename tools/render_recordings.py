@@ -91,7 +91,8 @@ _FPS = flags.DEFINE_float(
   'fps',
   None,
   'Frames a second; default: drawn from 23..30, or with --ground_truth_dir '
-  "the file's own stamps. The same person and pulse at any rate that is given.",
+  "the file's own stamps. The same person, pulse and motion at any rate that "
+  'is given.',
   10.0,
   120.0,
 )
@@ -127,12 +128,18 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Signals:
-  """What a recording shows and is labelled with, frame by frame."""
+  """What a recording shows and is labelled with, frame by frame.
+
+  Attributes:
+    motion_duration_s: for how long the head's motion is drawn; None: to the
+      last exposure.
+  """
 
   pulse: pulse_synthesis.Pulse
   times: pulse_synthesis.CameraTimes
   device_rate_bpm: np.ndarray
   source: str
+  motion_duration_s: float | None
 
 
 def _made_up_times(
@@ -156,7 +163,9 @@ def _made_up_signals(job: Job, rng: np.random.Generator) -> Signals:
   )
   # Like a finger clip's display: late by seconds, whole numbers.
   rate_bpm = np.round(pulse.rate_at(np.maximum(times.stamp_s - 2.0, 0.0)))
-  return Signals(pulse, times, rate_bpm, 'synthetic')
+  return Signals(
+    pulse, times, rate_bpm, 'synthetic', _motion_duration_s(job, job.duration_s)
+  )
 
 
 def _real_signals(job: Job, rng: np.random.Generator) -> Signals:
@@ -171,7 +180,18 @@ def _real_signals(job: Job, rng: np.random.Generator) -> Signals:
   else:
     times = pulse_synthesis.times_from_ground_truth(truth, duration_s, start_s)
   rate_bpm = pulse.rate_at(times.stamp_s)
-  return Signals(pulse, times, rate_bpm, path.parent.name)
+  return Signals(
+    pulse,
+    times,
+    rate_bpm,
+    path.parent.name,
+    _motion_duration_s(job, duration_s),
+  )
+
+
+def _motion_duration_s(job: Job, duration_s: float) -> float | None:
+  """Twins at given rates end at exposures of their own, and must move alike."""
+  return None if job.fps is None else duration_s
 
 
 def _write_video(
@@ -242,7 +262,10 @@ def render_recording(job: Job) -> int:
     frame_seed, job.motion, job.with_pulse
   )
   renderer = face_renderer.FaceRenderer(
-    parameters, signals.pulse, signals.times.exposure_s
+    parameters,
+    signals.pulse,
+    signals.times.exposure_s,
+    signals.motion_duration_s,
   )
   parent = pathlib.Path(job.directory)
   with _scratch_folder(parent) as scratch:
