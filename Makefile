@@ -26,6 +26,18 @@ setup: .venv/installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
+# The extra [pytorch]: what its tests need beside.
+.venv/pytorch: .venv/installed requirements-pytorch.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check \
+	  -r requirements-pytorch.txt
+	@touch $@
+
+# The extra [onnx]: what its tests need beside.
+.venv/onnx: .venv/installed requirements-onnx.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check \
+	  -r requirements-onnx.txt
+	@touch $@
+
 # --- Demo: rendered recordings in, heart rate out ---------------------------
 
 $(DEMO)/rendered: .venv/installed
@@ -57,13 +69,13 @@ demo: $(DEMO)/quantised
 
 # --- Tests ------------------------------------------------------------------
 
-test: .venv/installed
+test: .venv/installed .venv/pytorch .venv/onnx
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # What is slow, timed or statistical; prints the figures of docs/results.md.
-bench: .venv/installed
+bench: .venv/installed .venv/pytorch .venv/onnx
 	$(BIN)/python -m pytest -m bench -s
 
 # --- The model that ships ---------------------------------------------------

@@ -29,6 +29,17 @@ def run_well(*words: object) -> str:
   return done.stdout.strip().splitlines()[-1]
 
 
+def train(work: pathlib.Path, run_name: str, *flags: str) -> list[str]:
+  """Words of a training in conftest's work."""
+  return [
+    'rppg_tf.train',
+    f'--data_dir={work / "data"}',
+    f'--run_dir={work / run_name}',
+    '--batch_size=1',
+    *flags,
+  ]
+
+
 def tfds_build(
   *flags: str, timeout_s: float = 300
 ) -> subprocess.CompletedProcess:

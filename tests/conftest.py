@@ -1,0 +1,40 @@
+"""What several files of tests share, whichever process runs them."""
+
+import fcntl
+import os
+import pathlib
+
+import pytest
+
+from tests import commands
+
+
+@pytest.fixture(scope='session')
+def work(tmp_path_factory) -> pathlib.Path:
+  """A folder with `data`, a build of subjects 101-105, for runs beside it.
+
+  Of 103 the test split is made, of 105 validation. Built once, by the first
+  of the processes that want it.
+  """
+  base = tmp_path_factory.getbasetemp()
+  if 'PYTEST_XDIST_WORKER' in os.environ:
+    base = base.parent  # all workers'
+  work = base / 'small_build'
+  work.mkdir(exist_ok=True)
+  with open(work / 'lock', 'w') as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    if not (work / 'built').exists():
+      commands.run_well(
+        'tools.render_recordings',
+        f'--output_dir={work / "recordings"}',
+        '--num_recordings=5',
+        '--duration_s=12',
+        '--fps=30',
+        '--seed=7',
+      )
+      built = commands.tfds_build(
+        f'--manual_dir={work / "recordings"}', f'--data_dir={work / "data"}'
+      )
+      assert built.returncode == 0, built.stderr
+      (work / 'built').touch()
+  return work

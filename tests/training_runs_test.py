@@ -1,0 +1,71 @@
+"""Trainings that are killed, split in folds, or refused."""
+
+import concurrent.futures
+import csv
+import signal
+import subprocess
+import sys
+import time
+
+from rppg_tf import run_directory
+from tests import commands
+
+
+def test_a_killed_training_resumes_from_its_last_epoch(work):
+  words = commands.train(
+    work, 'killed', '--epochs=4', '--clips_per_recording=4'
+  )
+  history = work / 'killed' / 'history.csv'
+  process = subprocess.Popen(
+    [sys.executable, '-m', *words],
+    cwd=commands.ROOT,
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.DEVNULL,
+  )
+  deadline_s = time.monotonic() + 120
+  while not history.exists() or len(history.read_text().splitlines()) < 2:
+    assert process.poll() is None and time.monotonic() < deadline_s
+    time.sleep(0.05)
+  process.send_signal(signal.SIGKILL)
+  process.wait()
+  commands.run_well(*words)
+  with history.open(newline='') as file:
+    epochs = [int(row['epoch']) for row in csv.DictReader(file)]
+  # The epoch that was cut off may stand twice, none may be missing.
+  assert sorted(set(epochs)) == [0, 1, 2, 3]
+  assert len(epochs) <= 5
+
+
+def test_folds_test_every_subject(work):
+  commands.run_well(
+    *commands.train(work, 'fold', '--epochs=1', '--num_folds=5', '--fold=4')
+  )
+  split = run_directory.read_json(work / 'fold' / 'split.json')
+  assert [len(split[name]) for name in ('train', 'validation', 'test')] == [
+    3,
+    1,
+    1,
+  ]
+  assert len({*split['train'], *split['validation'], *split['test']}) == 5
+
+
+_REFUSED = {
+  '--window=0': ['flag --window=0'],
+  '--num_folds=9': ['num_folds', '5'],
+  '--data_dir=/nowhere': ['/nowhere', 'tfds build'],
+  '--roi_geometry=original': ['tfds_ubfc/original', 'tfds build'],
+  '--run_dir=/proc/run': ['/proc/run', 'cannot be written'],
+}
+
+
+def test_training_refuses(work):
+  words = commands.train(work, 'refused', '--epochs=1')
+  with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    all_done = pool.map(lambda flag: commands.run(*words, flag), _REFUSED)
+  for (flag, parts), done in zip(_REFUSED.items(), all_done, strict=True):
+    shown = done.stdout + done.stderr
+    assert done.returncode != 0, flag
+    assert 'Traceback' not in shown
+    for part in parts:
+      assert part in shown
+  assert not (work / 'refused').exists()
