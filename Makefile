@@ -32,12 +32,6 @@ setup: .venv/installed
 	  -r requirements-pytorch.txt
 	@touch $@
 
-# The extra [onnx]: what its tests need beside.
-.venv/onnx: .venv/installed requirements-onnx.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check \
-	  -r requirements-onnx.txt
-	@touch $@
-
 # --- Demo: rendered recordings in, heart rate out ---------------------------
 
 $(DEMO)/rendered: .venv/installed
@@ -69,13 +63,13 @@ demo: $(DEMO)/quantised
 
 # --- Tests ------------------------------------------------------------------
 
-test: .venv/installed .venv/pytorch .venv/onnx
+test: .venv/installed .venv/pytorch
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # What is slow, timed or statistical; prints the figures of docs/results.md.
-bench: .venv/installed .venv/pytorch .venv/onnx
+bench: .venv/installed .venv/pytorch
 	$(BIN)/python -m pytest -m bench -s
 
 # --- The model that ships ---------------------------------------------------

@@ -36,7 +36,7 @@ def test_pulse_run_holds_all_that_was_promised(pulse_run):
   summary = json.loads((run_dir / 'summary.json').read_text())
   evaluation = json.loads((run_dir / 'evaluation.json').read_text())
   assert summary['tflite_bytes'] <= 16 * 1024
-  assert summary['parameters'] == 16_309
+  assert summary['parameters'] == 17_527
   assert summary['c_head_max_abs_diff_bpm'] <= 1e-3
   assert summary['float_mae_bpm'] == evaluation['model']['mae_bpm']
   assert evaluation['int8_c']['windows'] in (2, 3)  # of 12 s
