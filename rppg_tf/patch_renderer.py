@@ -9,10 +9,8 @@ the pulse, not a face. What each ingredient is worth stands in docs/results.md.
 Examples have the form of those of tfds_ubfc, so that training mixes both.
 """
 
-import concurrent.futures
 import dataclasses
 import itertools
-import multiprocessing
 import os
 from collections.abc import Iterator
 
@@ -29,6 +27,7 @@ from rppg_tf import (
   pulse_synthesis,
   video_damage,
 )
+from rppg_tf.process_pool import process_pool
 
 # What can be left out, to measure what it is worth.
 INGREDIENTS = (
@@ -95,8 +94,7 @@ def render_recordings(source: PatchSource, num: int) -> Iterator[dict]:
   """
   patch_textures.photograph_paths(source.texture_dir)
   workers = min(len(os.sched_getaffinity(0)), num)
-  context = multiprocessing.get_context('spawn')
-  pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context)
+  pool = process_pool(workers)
   waiting = iter(range(num))
   running = []
   with pool, tqdm.tqdm(total=num, unit='patch recording') as bar:

@@ -1,9 +1,9 @@
 """Rendered recordings: layout, reproducibility, pulse, refusals."""
 
+import contextlib
 import json
 import os
 import pathlib
-import signal
 import subprocess
 import sys
 import time
@@ -141,12 +141,23 @@ def test_what_a_killed_render_left_is_removed_by_the_next(tmp_path):
   short = [*words, '--duration_s=1', '--first_subject=201']
   assert _run(*short).returncode == 0
   assert len(list(directory.glob('.rendering_*'))) == 1
-  os.killpg(killed.pid, signal.SIGKILL)
+  killed.kill()
   killed.wait()
+  _wait_for_end_of_group(killed.pid)
   short[-1] = '--first_subject=202'
   assert _run(*short).returncode == 0
   names = sorted(path.name for path in directory.iterdir())
   assert names == ['subject201', 'subject202']
+
+
+def _wait_for_end_of_group(group: int) -> None:
+  """Waits for the workers of a process that was killed alone."""
+  deadline_s = time.monotonic() + 60
+  with contextlib.suppress(ProcessLookupError):
+    while time.monotonic() < deadline_s:
+      os.killpg(group, 0)
+      time.sleep(0.05)
+    pytest.fail('its workers are still there')
 
 
 def test_twins_at_other_frame_rates_have_one_face_and_pulse(tmp_path):

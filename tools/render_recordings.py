@@ -34,7 +34,6 @@ import contextlib
 import dataclasses
 import fcntl
 import json
-import multiprocessing
 import os
 import pathlib
 import shutil
@@ -48,6 +47,7 @@ from absl import flags
 
 from rppg_tf import pulse_synthesis
 from rppg_tf.entry_point import InputError, run
+from rppg_tf.process_pool import process_pool
 from tools import face_renderer, mjpg_writer
 
 _OUTPUT_DIR = flags.DEFINE_string(
@@ -359,9 +359,8 @@ def _render_all(jobs: list[Job]) -> int:
   cores = len(os.sched_getaffinity(0))
   workers = min(_NUM_WORKERS.value or cores, len(jobs))
   frames = 0
-  context = multiprocessing.get_context('spawn')
   with (
-    futures.ProcessPoolExecutor(workers, mp_context=context) as pool,
+    process_pool(workers) as pool,
     tqdm.tqdm(total=len(jobs), unit='recording') as bar,
   ):
     running = [pool.submit(render_recording, job) for job in jobs]
