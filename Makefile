@@ -86,7 +86,7 @@ pretrained: .venv/installed
 	$(BIN)/python -m tools.render_recordings --num_recordings=48 --seed=20 \
 	  --duration_s=20 --first_subject=1001 \
 	  --output_dir=$(PRETRAINED)/recordings
-	$(BIN)/python -m tools.render_recordings --num_recordings=48 --seed=20 \
+	$(BIN)/python -m tools.render_recordings --num_recordings=144 --seed=20 \
 	  --duration_s=20 --first_subject=1049 --motion=strong \
 	  --output_dir=$(PRETRAINED)/recordings
 	cd tfds_ubfc && $(BIN)/tfds build --config=inner \

@@ -272,7 +272,9 @@ def compare_with_keras(
   features = chrominance.append(shifted * np.float32(scale), colour)
   outputs = evaluation.head_outputs(head, features, timestamp_s)
   expected_bpm = outputs['heart_rate_bpm']
-  window_stride = head.get_layer('spectrum').stride if compiled.has_pulse else 1
+  window_stride = (
+    head.get_layer('last_seconds').stride if compiled.has_pulse else 1
+  )
   result = compiled.run(feature_codes, timestamp_s, window_stride)
   difference = np.abs(result.heart_rate_bpm.astype(np.float64) - expected_bpm)
   max_relative_pulse = 0.0

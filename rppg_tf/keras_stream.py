@@ -1,8 +1,8 @@
 """The float Keras model over frames as they come, in bounded memory.
 
 The head is taken apart: its pulse sample by sample in NumPy (PulseStream),
-and Keras from the last 10 s of the pulse on. Differs from the whole head by
-roundings only.
+and Keras from the last 10 s of pulse and chrominance on. Differs from the whole
+head by roundings only.
 """
 
 import numpy as np
@@ -39,13 +39,13 @@ class KerasStream:
       raise ValueError(f'head: expected the pulse head, got {head.name!r}')
     self._encode = tf.function(spatial_cnn, reduce_retracing=True)
     self._rate = keras.Model(
-      head.get_layer('pulse_wave').output,
+      head.get_layer('wave_samples').output,
       [head.get_layer(name).output for name in ('heart_rate', 'confidence')],
     )
     self._quantisation = input_quantisation
     self._grid = grid_stream.GridStream()
     self._pulse_stream = PulseStream(head)
-    self._pulse = np.empty(0, np.float32)
+    self._samples = np.empty((0, 1 + contract.NUM_CHROMINANCE), np.float32)
     self._until_next = contract.WINDOW_SAMPLES
 
   def push(
@@ -77,18 +77,20 @@ class KerasStream:
     pulse = np.array(
       [self._pulse_stream.push(column) for column in columns], np.float32
     )
-    estimates = [self._estimate(sample) for sample in self._due(pulse)]
+    samples = np.column_stack([pulse, columns[:, contract.NUM_ROI_FEATURES :]])
+    estimates = [self._estimate(window) for window in self._due(samples)]
     bpm, confidence = np.array(estimates, np.float32).reshape(-1, 2).T
     return HeadRun(pulse, bpm, confidence)
 
-  def _due(self, pulse: np.ndarray):
-    """Takes in the pulse; yields whenever the window is one to estimate."""
-    for sample in pulse:
-      self._pulse = np.append(self._pulse, sample)[-contract.WINDOW_SAMPLES :]
+  def _due(self, samples: np.ndarray):
+    """Takes in the samples; yields whenever the window is one to estimate."""
+    for sample in samples:
+      self._samples = np.vstack([self._samples, sample])
+      self._samples = self._samples[-contract.WINDOW_SAMPLES :]
       self._until_next -= 1
       if not self._until_next:
         self._until_next = _STRIDE
-        yield self._pulse
+        yield self._samples
 
   def _estimate(self, window: np.ndarray) -> tuple[float, float]:
     bpm, confidence = self._rate(window[np.newaxis], training=False)

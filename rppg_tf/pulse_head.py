@@ -4,9 +4,13 @@ Two stages, both causal and both cheap to run frame by frame:
 
   52 features → running standardisation → 3 causal convolutions → one pulse
   sample a frame;
-  last 10 s of the pulse → Hann-windowed power at 40, 42, ... 180 BPM →
-  logarithm, plus 3 small convolutions over it → distribution over rates →
-  mean of its cubes (BPM) and the probability near that (confidence).
+  last 10 s of the pulse, and of two waves that nobody trained, POS and CHROM
+  of the chrominance → Hann-windowed power at 40, 42, ... 180 BPM → logarithm,
+  plus 3 small convolutions over it → distribution over rates → mean of its
+  cubes (BPM) and the probability near that (confidence).
+
+The waves of colour bear witness for or against the trained one: where motion
+or a face unlike any in training misleads it, they often still hold the pulse.
 
 `build_pulse_head` is the batch form that trains; `PulseStream` computes the
 same pulse one frame at a time, which is what the emitted C does.
@@ -27,6 +31,11 @@ VARIANCE_FLOOR = 1e-4
 # Added to the relative power before its logarithm, so that an empty bin does
 # not reach the network as minus infinity.
 POWER_FLOOR = 1e-3
+# Parts of the waves of colour: 1.6 s (Wang 2017, de Haan 2013), every 0.4 s.
+PART_SAMPLES = 48
+PART_STRIDE = 12
+# Added to a deviation that is divided by; chrominance is about 0.1 wide.
+DEVIATION_FLOOR = 1e-3
 # The confidence is the probability this close to the estimate: rates within
 # 5 BPM count whole, from 7 BPM on not at all, linearly in between.
 CONFIDENCE_SPAN_BPM = 6.0
@@ -34,9 +43,13 @@ CONFIDENCE_SPAN_BPM = 6.0
 _PULSE_LAYERS = ('pulse_conv1', 'pulse_conv2', 'pulse')
 _RATE_KERNEL_SIZES = (9, 9, 5)
 _RATE_CHANNELS = 8
-# What the spectrum's logarithm weighs in the logits before training: the head
+# What the spectra's logarithms weigh in the logits before training: the head
 # begins as a soft choice of the highest peak, and learns when not to.
-_RATE_SKIP = 2.0
+_RATE_SKIP = (1.0, 0.5, 0.5)
+# How often training puts another recording's spectrum in a wave's place. On
+# recordings like those trained on the trained wave is nearly always right, and
+# the head would learn to believe it alone.
+_EXCHANGED = (0.3, 0.15, 0.15)
 
 
 def rates_bpm() -> np.ndarray:
@@ -60,10 +73,9 @@ def confidence_limit_bpm() -> float:
   return CONFIDENCE_SPAN_BPM + contract.RATE_STEP_BPM / 2
 
 
-def hann_window() -> np.ndarray:
-  """Returns the periodic Hann window over the pulse, float32 [300]."""
-  phase = 2 * np.pi * np.arange(contract.WINDOW_SAMPLES)
-  phase /= contract.WINDOW_SAMPLES
+def hann(num_samples: int) -> np.ndarray:
+  """Returns the periodic Hann window, float32 [num_samples]."""
+  phase = 2 * np.pi * np.arange(num_samples) / num_samples
   return (0.5 - 0.5 * np.cos(phase)).astype(np.float32)
 
 
@@ -128,11 +140,17 @@ def _recursion(keep, update):
 
 
 @keras.utils.register_keras_serializable('rppg_tf')
-class PulseSpectrum(keras.layers.Layer):
-  """[batch, samples] pulse → [batch, windows, 71, 1] log relative power.
+class Chrominance(keras.layers.Layer):
+  """[batch, samples, 52] features → [batch, samples, 4], the last of them."""
 
-  Per window of 300 samples: minus its mean, times Hann, power P of the
-  Fourier sum at each rate, log(P / mean over rates of P + POWER_FLOOR).
+  def call(self, features):
+    """Cuts the CNN's features off."""
+    return features[..., contract.NUM_ROI_FEATURES :]
+
+
+@keras.utils.register_keras_serializable('rppg_tf')
+class LastSeconds(keras.layers.Layer):
+  """[batch, samples, n] → [batch, windows, 300, n], the last 10 s each.
 
   No gradient passes back to the pulse, which learns from the PPG alone: the
   rate is as well read off an inverted wave, and a pulse that has begun as one
@@ -143,21 +161,99 @@ class PulseSpectrum(keras.layers.Layer):
     super().__init__(**kwargs)
     self.stride = stride
 
-  def call(self, pulse):
-    """Takes the spectrum of every window."""
-    pulse = tf.stop_gradient(pulse)
-    windows = tf.signal.frame(pulse, contract.WINDOW_SAMPLES, self.stride)
-    windows -= tf.reduce_mean(windows, axis=-1, keepdims=True)
-    parts = tf.linalg.matmul(windows * hann_window(), fourier_basis())
-    real, imaginary = tf.split(parts, 2, axis=-1)
-    power = tf.square(real) + tf.square(imaginary)
-    mean_power = tf.reduce_mean(power, axis=-1, keepdims=True)
-    relative = power / (mean_power + 1e-12)
-    return tf.math.log(relative + POWER_FLOOR)[..., tf.newaxis]
+  def call(self, samples):
+    """Cuts a window every `stride` samples."""
+    return tf.signal.frame(
+      tf.stop_gradient(samples), contract.WINDOW_SAMPLES, self.stride, axis=1
+    )
 
   def get_config(self):
     """Returns the arguments of the constructor."""
     return {**super().get_config(), 'stride': self.stride}
+
+
+@keras.utils.register_keras_serializable('rppg_tf')
+class PulseWaves(keras.layers.Layer):
+  """[batch, windows, 300, 5] → [batch, windows, 300, 3] waves.
+
+  In: pulse, and chrominance S1, S2, X, Y (chrominance.py). Out: pulse, POS:
+  S1 + a * S2, a = deviation(S1) / deviation(S2) (Wang 2017), and CHROM:
+  X - a * Y, a = deviation(X) / deviation(Y) (de Haan 2013), of parts of 1.6 s
+  that begin every 0.4 s, each minus its mean; the parts are Hann-windowed and
+  added up where they lie.
+  """
+
+  def call(self, samples):
+    """Computes the two waves of colour and puts them behind the pulse."""
+    pulse, chrominance = samples[..., :1], samples[..., 1:]
+    parts = tf.signal.frame(chrominance, PART_SAMPLES, PART_STRIDE, axis=2)
+    # [batch, windows, 22, 48, 4]
+    parts -= tf.reduce_mean(parts, axis=3, keepdims=True)
+    deviation = tf.sqrt(tf.reduce_mean(tf.square(parts), axis=3, keepdims=True))
+    s1, s2, x, y = tf.unstack(parts, axis=-1)
+    of_s1, of_s2, of_x, of_y = tf.unstack(deviation, axis=-1)
+    parts = tf.stack(
+      [
+        s1 + of_s1 / (of_s2 + DEVIATION_FLOOR) * s2,
+        x - of_x / (of_y + DEVIATION_FLOOR) * y,
+      ],
+      axis=2,
+    )  # [batch, windows, 2, 22, 48]
+    waves = tf.signal.overlap_and_add(parts * hann(PART_SAMPLES), PART_STRIDE)
+    return tf.concat([pulse, tf.transpose(waves, (0, 1, 3, 2))], axis=-1)
+
+
+@keras.utils.register_keras_serializable('rppg_tf')
+class WaveSpectra(keras.layers.Layer):
+  """[batch, windows, 300, n] waves → [batch, windows, 71, n] log power.
+
+  Per wave: minus its mean, times Hann, power P of the Fourier sum at each
+  rate, log(P / mean over rates of P + POWER_FLOOR).
+  """
+
+  def call(self, waves):
+    """Takes the spectrum of every wave."""
+    waves = tf.transpose(waves, (0, 1, 3, 2))  # [batch, windows, n, 300]
+    waves -= tf.reduce_mean(waves, axis=-1, keepdims=True)
+    weighted = waves * hann(contract.WINDOW_SAMPLES)
+    # Not matmul: with 4 dimensions on the left and 2 on the right, oneDNN's
+    # writes beyond its result (tensorflow/tensorflow#117700, in 2.21.0).
+    parts = tf.tensordot(weighted, fourier_basis(), 1)
+    real, imaginary = tf.split(parts, 2, axis=-1)
+    power = tf.square(real) + tf.square(imaginary)
+    mean_power = tf.reduce_mean(power, axis=-1, keepdims=True)
+    relative = power / (mean_power + 1e-12)
+    level = tf.math.log(relative + POWER_FLOOR)  # [batch, windows, n, 71]
+    return tf.transpose(level, (0, 1, 3, 2))
+
+
+@keras.utils.register_keras_serializable('rppg_tf')
+class ExchangeSpectra(keras.layers.Layer):
+  """In training, puts the next recording's spectrum in a wave's place.
+
+  [batch, windows, 71, waves] → the same; each window's wave is exchanged with
+  the probability given for it, independently. Nothing happens in inference.
+  """
+
+  def __init__(self, probabilities: tuple[float, ...], **kwargs):
+    super().__init__(**kwargs)
+    self.probabilities = tuple(probabilities)
+
+  def call(self, spectra, training=None):
+    """Draws which to exchange."""
+    if not training:
+      return spectra
+    shape = tf.shape(spectra)
+    drawn = tf.random.uniform((shape[0], shape[1], 1, shape[3]))
+    return tf.where(
+      drawn < tf.constant(self.probabilities),
+      tf.roll(spectra, shift=1, axis=0),
+      spectra,
+    )
+
+  def get_config(self):
+    """Returns the arguments of the constructor."""
+    return {**super().get_config(), 'probabilities': self.probabilities}
 
 
 @keras.utils.register_keras_serializable('rppg_tf')
@@ -171,7 +267,7 @@ class ExpectedRate(keras.layers.Layer):
   def call(self, probability):
     """Sums rate times cube."""
     cubes = probability**3
-    moment = tf.linalg.matvec(cubes, rates_bpm())
+    moment = tf.tensordot(cubes, rates_bpm(), 1)
     return moment / tf.reduce_sum(cubes, axis=-1)
 
 
@@ -204,14 +300,22 @@ def build_pulse_head(
   features = keras.Input((None, contract.NUM_FRAME_FEATURES), name='features')
   x = RunningStandardisation(name='standardise')(features)
   # [batch, samples, 52]
-  x = _causal_conv(20, 'relu', _PULSE_LAYERS[0])(x)  # [batch, samples, 20]
+  x = _causal_conv(16, 'relu', _PULSE_LAYERS[0])(x)  # [batch, samples, 16]
   x = _causal_conv(16, 'relu', _PULSE_LAYERS[1])(x)  # [batch, samples, 16]
   x = _causal_conv(1, None, _PULSE_LAYERS[2])(x)  # [batch, samples, 1]
   pulse = keras.layers.Reshape((-1,), name='pulse_wave')(x)
   # [batch, samples]
-  spectrum = PulseSpectrum(window_stride, name='spectrum')(pulse)
-  # [batch, windows, 71, 1]
-  x = spectrum
+  chrominance = Chrominance(name='chrominance')(features)
+  # [batch, samples, 4]
+  x = keras.layers.Concatenate(name='wave_samples')([x, chrominance])
+  # [batch, samples, 5]
+  x = LastSeconds(window_stride, name='last_seconds')(x)
+  # [batch, windows, 300, 5]
+  x = PulseWaves(name='waves')(x)  # [batch, windows, 300, 3]
+  spectra = WaveSpectra(name='spectra')(x)
+  spectra = ExchangeSpectra(_EXCHANGED, name='exchange')(spectra)
+  # [batch, windows, 71, 3]
+  x = spectra
   for number, kernel_size in enumerate(_RATE_KERNEL_SIZES, 1):
     last = number == len(_RATE_KERNEL_SIZES)
     x = keras.layers.Conv1D(
@@ -227,7 +331,7 @@ def build_pulse_head(
     use_bias=False,
     kernel_initializer=keras.initializers.Constant(_RATE_SKIP),
     name='rate_skip',
-  )(spectrum)  # [batch, windows, 71, 1]
+  )(spectra)  # [batch, windows, 71, 1]
   x = keras.layers.Add(name='rate_scores')([x, skip])
   x = keras.layers.Reshape((-1, contract.NUM_RATES), name='rate_logits')(x)
   probability = keras.layers.Softmax(name='rate_probability')(x)

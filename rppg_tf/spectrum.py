@@ -1,7 +1,7 @@
 """The spectrum of a pulse wave as the model's head takes it; NumPy only.
 
 Minus its mean, times a periodic Hann window, power of the Fourier sum at
-chosen rates: see PulseSpectrum in rppg_tf/pulse_head.py. Rates are not bound
+chosen rates: see WaveSpectra in rppg_tf/pulse_head.py. Rates are not bound
 to the 6 BPM bins of an FFT over 10 s, and the peak is interpolated.
 """
 

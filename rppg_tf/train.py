@@ -81,7 +81,7 @@ _HEAD_EPOCHS = flags.DEFINE_integer(
   'head_epochs',
   0,
   'Epochs of a new head on the features of the CNN that came out, with many '
-  'more clips than both together are trained on; 0: the head stays.',
+  'more clips than both are trained on together; 0: the head stays.',
   lower_bound=0,
 )
 _BATCH_SIZE = flags.DEFINE_integer(
@@ -103,7 +103,7 @@ _PATCH_RECORDINGS = flags.DEFINE_integer(
   'patch_recordings',
   0,
   'Recordings of 20 s to render as ROI patches (rppg_tf/patch_renderer.py) and '
-  'to train on beside those of --data_dir.',
+  'to train the new head on, beside those of --data_dir.',
   lower_bound=0,
 )
 _TEXTURE_DIR = flags.DEFINE_string(
@@ -142,6 +142,8 @@ _PACKAGES = (
 def main() -> None:
   """Trains, saves the best weights, prints the validation errors."""
   run_dir = pathlib.Path(_RUN_DIR.value)
+  if _PATCH_RECORDINGS.value and not _HEAD_EPOCHS.value:
+    raise InputError('--patch_recordings: needs --head_epochs')
   keras.utils.set_random_seed(_SEED.value)
   split = _split()
   open_run_directory(run_dir, _flag_values(), split)
@@ -150,9 +152,9 @@ def main() -> None:
   parts = {'spatial_cnn': spatial_cnn, 'head': head}
   counts = {name: part.count_params() for name, part in parts.items()}
   print(run_directory.describe_parameters(counts), flush=True)
-  num_recordings = len(split['train']) + _PATCH_RECORDINGS.value
-  # This pass over the recordings also renders the patches and fills the cache.
+  # This pass over the recordings also fills the cache.
   train_mean_bpm = clips.training_mean_bpm(recordings['train'])
+  num_recordings = len(split['train'])
   best_mae_bpm = _fit(spatial_cnn, head, recordings, num_recordings)
   if _HEAD_EPOCHS.value:
     best_mae_bpm = _fit_head(recordings, num_recordings)
@@ -243,21 +245,20 @@ def _recordings(split: dict[str, list[str]]) -> dict[str, tf.data.Dataset]:
     flags.FLAGS.background,
   )
   return {
-    'train': training.prepared_recordings(*source, split['train'], _patches()),
-    'validation': training.prepared_recordings(*source, split['validation']),
+    name: training.prepared_recordings(*source, split[name])
+    for name in ('train', 'validation')
   }
 
 
-def _patches() -> tf.data.Dataset | None:
-  if not _PATCH_RECORDINGS.value:
-    return None
+def _patches() -> tf.data.Dataset:
   source = patch_renderer.PatchSource(
     _SEED.value,
     texture_dir=_TEXTURE_DIR.value,
     ground_truth_dir=_GROUND_TRUTH_DIR.value,
     without=frozenset(_PATCHES_WITHOUT.value),
   )
-  return clips.patch_recordings(source, _PATCH_RECORDINGS.value)
+  recordings = clips.patch_recordings(source, _PATCH_RECORDINGS.value)
+  return clips.prepare(recordings, flags.FLAGS.background)
 
 
 def _validated_on() -> str:
@@ -271,21 +272,24 @@ def _build_head() -> keras.Model:
   return network.build_head(_HEAD.value, **arguments)
 
 
-def _fit(spatial_cnn, head, recordings, num_recordings: int) -> float:
-  """Trains; returns the validation MAE of the weights kept, BPM."""
-  shape = training.clip_shape(
+def _clip_shape() -> clips.ClipShape:
+  return training.clip_shape(
     _HEAD.value, flags.FLAGS.window, flags.FLAGS.frame_stride
   )
+
+
+def _fit(spatial_cnn, head, recordings, num_recordings: int) -> float:
+  """Trains both; returns the validation MAE of the weights kept, BPM."""
   cutter = window_split if _SPLIT_BY.value == 'window' else clips
   train = cutter.training_clips(
     recordings['train'],
-    shape,
+    _clip_shape(),
     _BATCH_SIZE.value,
     _CLIPS_PER_RECORDING.value,
     _SEED.value,
   )
   validation = cutter.validation_clips(
-    recordings['validation'], shape, _BATCH_SIZE.value
+    recordings['validation'], _clip_shape(), _BATCH_SIZE.value
   )
   joined = network.build_network(
     spatial_cnn, head, background.input_quantisation(flags.FLAGS.background)
@@ -293,33 +297,21 @@ def _fit(spatial_cnn, head, recordings, num_recordings: int) -> float:
   num_steps = training.steps_per_epoch(
     num_recordings, _CLIPS_PER_RECORDING.value, _BATCH_SIZE.value
   )
-  training.compile_network(
-    joined,
-    _LEARNING_RATE.value,
-    num_steps * _EPOCHS.value,
-    _PULSE_LOSS_WEIGHT.value,
-    _RATE_LOSS_WEIGHT.value,
-  )
   run_dir = pathlib.Path(_RUN_DIR.value)
   parts = {
     run_directory.SPATIAL_WEIGHTS: spatial_cnn,
     run_directory.HEAD_WEIGHTS: head,
   }
   keep_best = KeepBest(parts, run_dir, 'history.csv')
-  joined.fit(
-    train,
-    validation_data=validation,
-    epochs=_EPOCHS.value,
-    verbose=1 if sys.stdout.isatty() else 2,
-    callbacks=[
-      keras.callbacks.BackupAndRestore(
-        str(run_dir / 'backup'), delete_checkpoint=False
-      ),
-      keep_best,
-      keras.callbacks.CSVLogger(str(run_dir / 'history.csv'), append=True),
-      keras.callbacks.TensorBoard(str(run_dir / 'tensorboard')),
-    ],
-  )
+  callbacks = [
+    keras.callbacks.BackupAndRestore(
+      str(run_dir / 'backup'), delete_checkpoint=False
+    ),
+    keep_best,
+    keras.callbacks.CSVLogger(str(run_dir / 'history.csv'), append=True),
+    keras.callbacks.TensorBoard(str(run_dir / 'tensorboard')),
+  ]
+  _run_epochs(joined, train, validation, num_steps, _EPOCHS.value, callbacks)
   return keep_best.best_mae_bpm
 
 
@@ -328,45 +320,60 @@ def _fit_head(recordings, num_recordings: int) -> float:
   run_dir = pathlib.Path(_RUN_DIR.value)
   spatial_cnn, _ = run_directory.load_float(run_dir)
   quantisation = background.input_quantisation(flags.FLAGS.background)
+  if _PATCH_RECORDINGS.value:
+    num_recordings += _PATCH_RECORDINGS.value
+    recordings = recordings | {
+      'train': recordings['train'].concatenate(_patches())
+    }
   train, validation = (
     training.encoded_recordings(recordings[name], spatial_cnn, quantisation)
     for name in ('train', 'validation')
   )
-  shape = training.clip_shape(
-    _HEAD.value, flags.FLAGS.window, flags.FLAGS.frame_stride
+  # This pass renders, encodes and fills the cache: training then has the
+  # cores to itself.
+  for _ in train:
+    pass
+  train = clips.training_clips(
+    train,
+    _clip_shape(),
+    _HEAD_BATCH_SIZE,
+    _HEAD_CLIPS_PER_RECORDING,
+    _SEED.value,
   )
+  validation = clips.validation_clips(validation, _clip_shape(), 1)
   head = _build_head()
-  joined = network.build_head_network(head)
   num_steps = training.steps_per_epoch(
     num_recordings, _HEAD_CLIPS_PER_RECORDING, _HEAD_BATCH_SIZE
   )
+  history = run_dir / 'head_history.csv'
+  history.unlink(missing_ok=True)
+  parts = {run_directory.HEAD_WEIGHTS: head}
+  keep_best = KeepBest(parts, run_dir, history.name)
+  callbacks = [keep_best, keras.callbacks.CSVLogger(str(history))]
+  joined = network.build_head_network(head)
+  epochs = _HEAD_EPOCHS.value
+  _run_epochs(joined, train, validation, num_steps, epochs, callbacks)
+  return keep_best.best_mae_bpm
+
+
+def _run_epochs(
+  joined, train, validation, num_steps: int, epochs: int, callbacks
+) -> None:
+  """Compiles for this many steps an epoch, and fits."""
   training.compile_network(
     joined,
     _LEARNING_RATE.value,
-    num_steps * _HEAD_EPOCHS.value,
+    num_steps * epochs,
     _PULSE_LOSS_WEIGHT.value,
     _RATE_LOSS_WEIGHT.value,
   )
-  (run_dir / 'head_history.csv').unlink(missing_ok=True)
-  parts = {run_directory.HEAD_WEIGHTS: head}
-  keep_best = KeepBest(parts, run_dir, 'head_history.csv')
   joined.fit(
-    clips.training_clips(
-      train,
-      shape,
-      _HEAD_BATCH_SIZE,
-      _HEAD_CLIPS_PER_RECORDING,
-      _SEED.value,
-    ),
-    validation_data=clips.validation_clips(validation, shape, 1),
-    epochs=_HEAD_EPOCHS.value,
+    train,
+    validation_data=validation,
+    epochs=epochs,
     verbose=1 if sys.stdout.isatty() else 2,
-    callbacks=[
-      keep_best,
-      keras.callbacks.CSVLogger(str(run_dir / 'head_history.csv')),
-    ],
+    callbacks=callbacks,
   )
-  return keep_best.best_mae_bpm
 
 
 class KeepBest(keras.callbacks.Callback):

@@ -19,7 +19,6 @@ def prepared_recordings(
   roi_geometry: str,
   background_mode: str,
   subjects: Sequence[str],
-  patches: tf.data.Dataset | None = None,
 ) -> tf.data.Dataset:
   """Returns the recordings that clips are cut from, prepared and cached.
 
@@ -28,14 +27,11 @@ def prepared_recordings(
     roi_geometry: the dataset's configuration, `inner` or `original`.
     background_mode: one of background.MODES.
     subjects: whose recordings.
-    patches: more recordings, of clips.patch_recordings.
 
   Returns:
     Dataset of what clips.prepare gives.
   """
   recordings = clips.load_recordings(data_dir, roi_geometry, subjects)
-  if patches is not None:
-    recordings = recordings.concatenate(patches)
   return clips.prepare(recordings, background_mode).cache()
 
 

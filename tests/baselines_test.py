@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rppg_tf import baselines, contract, evaluation, metrics, spectrum
-from rppg_tf.pulse_head import PulseSpectrum
+from rppg_tf.pulse_head import LastSeconds, WaveSpectra
 from tests import vitallens_venv
 
 _SKIN = np.array([170.0, 120.0, 95.0])
@@ -158,7 +158,8 @@ def test_the_spectrum_is_the_heads():
   windows = evaluation.pulse_windows(pulse)
   power = spectrum.power(windows, spectrum.rates_bpm())
   relative = power / power.mean(axis=1, keepdims=True)
-  head = PulseSpectrum(30)(pulse[np.newaxis].astype(np.float32))[0, ..., 0]
+  samples = pulse[np.newaxis, :, np.newaxis].astype(np.float32)
+  head = WaveSpectra()(LastSeconds(30)(samples))[0, ..., 0]
   # The head computes in float32.
   np.testing.assert_allclose(np.log(relative + 1e-3), head, atol=1e-3)
 

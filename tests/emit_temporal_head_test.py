@@ -86,15 +86,16 @@ def test_window_head_is_keras_to_two_ulp(tmp_path, shape):
   assert difference.mean_bpm <= 5e-6
 
 
-# Keras standardises by another recursion, with roundings of its own.
+# Keras standardises by another recursion, and sums spectra in another order,
+# each with roundings of its own: 5e-5 BPM at most over seeds 1 to 6.
 @pytest.mark.parametrize('seed', [1, 2])
 def test_pulse_head_is_keras(tmp_path, seed):
   difference = _compare(_pulse_head(seed, 1), tmp_path, 1300, seed)
   assert difference.num_windows >= 1000
-  # Random weights often leave two peaks of equal height, between which the
-  # mean tips; pretrained_test.py holds a trained head to 1e-3 on real features.
-  assert difference.max_bpm <= 2e-3
-  assert difference.mean_bpm <= 2e-4
+  # Random weights can leave two peaks of equal height, between which the mean
+  # tips: so no tighter. pretrained_test.py has a trained head, real features.
+  assert difference.max_bpm <= 2e-4
+  assert difference.mean_bpm <= 2e-5
   assert difference.max_relative_pulse <= 1e-5
 
 
@@ -130,6 +131,27 @@ def test_a_pure_tone_reads_its_rate(tmp_path):
   result = compiled_head.CompiledHead(tmp_path).run(codes, time_s)
   assert len(result.heart_rate_bpm) == 21
   np.testing.assert_allclose(result.heart_rate_bpm, 72, atol=1)
+
+
+@pytest.mark.parametrize(('wave', 'rate_bpm'), [(1, 96), (2, 126)])
+def test_a_wave_of_colour_reads_its_own_rate(tmp_path, wave, rate_bpm):
+  """POS reads the first two chrominance signals alone, CHROM the others."""
+  head = _pulse_head(0)
+  for layer in head.layers:
+    layer.set_weights([np.zeros_like(value) for value in layer.get_weights()])
+  skip = np.zeros((1, 3, 1))
+  skip[0, wave] = 3
+  head.get_layer('rate_skip').set_weights([skip])
+  _write(head, tmp_path)
+  time_s = np.arange(900) / 30
+  rates_bpm = np.array([72] * 48 + [96] * 2 + [126] * 2)
+  # Far from 0 beside its change: what is subtracted must not take that away.
+  tones = 100 + 8 * np.sin(2 * np.pi * rates_bpm / 60 * time_s[:, None])
+  # CHROM takes Y from X, and would leave nothing of two that are equal.
+  tones[:, -1] = 200 - tones[:, -1]
+  codes = np.rint(tones).astype(np.int8)
+  result = compiled_head.CompiledHead(tmp_path).run(codes, time_s)
+  np.testing.assert_allclose(result.heart_rate_bpm, rate_bpm, atol=1)
 
 
 def _set_kernel(head, name, index, value):

@@ -28,7 +28,8 @@ def _run_all(work, run_name: str, *flags: str) -> str:
 @pytest.fixture(scope='module')
 def pulse_run(work):
   """A finished run of the pulse head and its report's last line."""
-  return work / 'pulse', _run_all(work, 'pulse')
+  second = ('--head_epochs=1', '--patch_recordings=2')
+  return work / 'pulse', _run_all(work, 'pulse', *second)
 
 
 def test_pulse_run_holds_all_that_was_promised(pulse_run):
@@ -36,10 +37,13 @@ def test_pulse_run_holds_all_that_was_promised(pulse_run):
   summary = json.loads((run_dir / 'summary.json').read_text())
   evaluation = json.loads((run_dir / 'evaluation.json').read_text())
   assert summary['tflite_bytes'] <= 16 * 1024
-  assert summary['parameters'] == 17_527
+  assert summary['parameters'] == 16_309
   assert summary['c_head_max_abs_diff_bpm'] <= 1e-3
   assert summary['float_mae_bpm'] == evaluation['model']['mae_bpm']
   assert evaluation['int8_c']['windows'] in (2, 3)  # of 12 s
+  # Both phases of training: a line of names, one of the only epoch.
+  for history in ('history.csv', 'head_history.csv'):
+    assert len((run_dir / history).read_text().splitlines()) == 2
   split = json.loads((run_dir / 'split.json').read_text())
   assert split['test'] == ['subject103']
   assert split['validation'] == ['subject105']

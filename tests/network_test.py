@@ -28,7 +28,7 @@ def trained_cnn():
 
 def test_parameters_by_part():
   assert build_spatial_cnn().count_params() == 9_904
-  assert network.build_head('pulse').count_params() == 7_623
+  assert network.build_head('pulse').count_params() == 6_405
   assert network.build_head('window').count_params() == 10_353
 
 

@@ -54,6 +54,7 @@ _REFUSED = {
   '--num_folds=9': ['num_folds', '5'],
   '--data_dir=/nowhere': ['/nowhere', 'tfds build'],
   '--roi_geometry=original': ['tfds_ubfc/original', 'tfds build'],
+  '--patch_recordings=2': ['--patch_recordings', '--head_epochs'],
   '--run_dir=/proc/run': ['/proc/run', 'cannot be written'],
 }
 

@@ -1,8 +1,9 @@
 """Keras head → its C source as text.
 
-The C text is in temporal_head_templates.py; here the head is checked against
-what that text computes, and its weights become literals. Dimensions come from
-the weights; the output depends on nothing but head, scale and zero point.
+The C text is in temporal_head_templates.py and the heads' own templates; here
+the head is checked against what that text computes, and its weights become
+literals. Dimensions come from the weights; the output depends on nothing but
+head, scale and zero point.
 """
 
 import hashlib
@@ -12,12 +13,20 @@ import numpy as np
 
 from rppg_tf import contract, pulse_head
 from rppg_tf.keras_compat import keras
-from tools import temporal_head_templates as templates
+from tools import (
+  pulse_head_templates,
+  temporal_head_templates,
+  window_head_templates,
+)
 from tools.c_literals import float32_bits, float_literal
 
 _VALUES_PER_LINE = 5
-# Added to the mean power by pulse_head.PulseSpectrum.
+# Added to the mean power by pulse_head.WaveSpectra.
 _MEAN_POWER_FLOOR = 1e-12
+_NUM_WAVES = 3  # of pulse_head.PulseWaves: pulse, POS, CHROM
+# Pairs of samples that the C holds at a time: more take more stack, fewer more
+# instructions.
+_NUM_PAIRS = 30
 
 
 class _Layer(NamedTuple):
@@ -72,16 +81,17 @@ def render_temporal_head(
   if not -128 <= zero_point <= 127:
     raise ValueError(f'zero_point: expected -128 to 127, got {zero_point}')
   if head.name == 'pulse_head':
-    state, body = templates.PULSE_STATE, templates.PULSE_BODY
+    templates = pulse_head_templates
     values = _pulse_values(head)
   elif head.name == 'window_head':
-    state, body = templates.WINDOW_STATE, templates.WINDOW_BODY
+    templates = window_head_templates
     values = _window_values(head)
   else:
     raise ValueError(
       f"head: expected 'pulse_head' or 'window_head', got {head.name!r}"
     )
   values |= {
+    'outputs': templates.OUTPUTS,
     'num_roi_features': contract.NUM_ROI_FEATURES,
     'chrominance_scale': float_literal(contract.CHROMINANCE_SCALE),
     'features_per_roi': contract.NUM_SPATIAL_FEATURES,
@@ -92,9 +102,10 @@ def render_temporal_head(
   }
   weights_hash = _hash(values)
   values |= {'hash': weights_hash, 'weights_id': f'0x{weights_hash[:8]}u'}
-  values['state'] = state.substitute(values)
-  source = templates.PROLOGUE.substitute(values) + body.substitute(values)
-  header = templates.HEADER.substitute(values)
+  values['state'] = templates.STATE.substitute(values)
+  source = temporal_head_templates.PROLOGUE.substitute(values)
+  source += templates.BODY.substitute(values)
+  header = temporal_head_templates.HEADER.substitute(values)
   return {'temporal_head.h': header, 'temporal_head.c': source}
 
 
@@ -111,48 +122,79 @@ def _pulse_values(head: keras.Model) -> dict:
   kernels = [kernel for kernel, _ in weights]
   _check_outputs('pulse', kernels[2])
   _check_outputs('rate_conv3', kernels[5])
-  window = contract.WINDOW_SAMPLES
+  arrays = {
+    'far_cosine': _far_cosine(),
+    'part_hann': pulse_head.hann(pulse_head.PART_SAMPLES),
+    'rate_skip': _rate_skip(head),
+  }
   history = sum(kernel.shape[0] * kernel.shape[1] for kernel in kernels[:3])
-  state_words = 2 * num_features + history + window + 5
+  samples = contract.WINDOW_SAMPLES * (1 + contract.NUM_CHROMINANCE)
   push_macs = sum(kernel.size for kernel in kernels[:3])
-  rate_macs = window - 2 + sum(kernel.size for kernel in kernels[3:])
-  table = _quarter_cosine()
+  rate_macs = sum(kernel.size for kernel in kernels[3:]) + _NUM_WAVES
+  estimate_macs = _wave_macs() + contract.NUM_RATES * rate_macs
   return {
     'title': 'Pulse head: features to pulse wave to heart rate.',
-    'outputs': templates.PULSE_OUTPUTS,
     'is_pulse_head': 1,
     'num_features': num_features,
-    'window_samples': window,
-    'min_bpm': contract.MIN_RATE_BPM,
-    'max_bpm': contract.MAX_RATE_BPM,
     'constants': _layer_constants(_PULSE_LAYERS, weights)
-    + _array('quarter_cosine', table),
-    'state_bytes': 4 * state_words,
-    'const_bytes': _num_bytes(weights) + table.nbytes,
-    'cost': f'{push_macs} multiply-adds a push, '
-    f'{contract.NUM_RATES * rate_macs} an estimate.',
-    'rate_skip': float_literal(_rate_skip(head)),
+    + ''.join(_array(name, values) for name, values in arrays.items()),
+    'state_bytes': 4 * (2 * num_features + history + samples + 5),
+    'const_bytes': _num_bytes(weights)
+    + sum(values.nbytes for values in arrays.values()),
+    'cost': f'{push_macs} multiply-adds a push, {estimate_macs} an estimate.',
     **_pulse_numbers(),
     **_dimensions('pulse_conv', kernels[:3]),
     **_dimensions('rate_conv', kernels[3:]),
   }
 
 
-def _rate_skip(head: keras.Model) -> float:
-  """Returns the weight with which the spectrum is added to the logits."""
+def _rate_skip(head: keras.Model) -> np.ndarray:
+  """Returns what each wave's spectrum weighs in the logits, float32 [3]."""
   (kernel,) = head.get_layer('rate_skip').get_weights()
-  return kernel.item()
+  if kernel.shape != (1, _NUM_WAVES, 1):
+    raise ValueError(
+      f'rate_skip: expected a kernel {(1, _NUM_WAVES, 1)}, got {kernel.shape}'
+    )
+  return kernel.ravel()
+
+
+def _wave_macs() -> int:
+  """Returns the multiply-adds of an estimate up to the spectra.
+
+  Of a wave of colour, in every part: square and Hann of two signals, then
+  gain and Hann of their sum.
+  """
+  parts = (contract.WINDOW_SAMPLES - pulse_head.PART_SAMPLES) // (
+    pulse_head.PART_STRIDE
+  ) + 1
+  colour = parts * pulse_head.PART_SAMPLES * (2 * 2 + 2)
+  spectrum = contract.NUM_RATES * contract.WINDOW_SAMPLES
+  return (_NUM_WAVES - 1) * colour + _NUM_WAVES * spectrum
 
 
 def _pulse_numbers() -> dict:
   """Returns the numbers of the pulse head that are not trained."""
+  # Only the contract could break these: see wave_at,
+  # take_pairs and add_to_rates.
+  assert pulse_head.PART_SAMPLES % pulse_head.PART_STRIDE == 0
+  assert contract.WINDOW_SAMPLES % (2 * _NUM_PAIRS) == 0
+  assert 2 * contract.WINDOW_SAMPLES < _turn()
   return {
+    'window_samples': contract.WINDOW_SAMPLES,
+    'min_bpm': contract.MIN_RATE_BPM,
+    'max_bpm': contract.MAX_RATE_BPM,
+    'num_chrominance': contract.NUM_CHROMINANCE,
+    'num_waves': _NUM_WAVES,
+    'num_pairs': _NUM_PAIRS,
+    'part_samples': pulse_head.PART_SAMPLES,
+    'part_stride': pulse_head.PART_STRIDE,
     'num_rates': contract.NUM_RATES,
     'rate_step_bpm': contract.RATE_STEP_BPM,
     'turn': _turn(),
     'first_rate': contract.MIN_RATE_BPM // contract.RATE_STEP_BPM,
     'settled_weight': float_literal(pulse_head.standardisation_weight()),
     'variance_floor': float_literal(pulse_head.VARIANCE_FLOOR),
+    'deviation_floor': float_literal(pulse_head.DEVIATION_FLOOR),
     'power_floor': float_literal(pulse_head.POWER_FLOOR),
     'mean_power_floor': float_literal(_MEAN_POWER_FLOOR),
     'confidence_limit_bpm': float_literal(pulse_head.confidence_limit_bpm()),
@@ -168,11 +210,11 @@ def _turn() -> int:
   return turn
 
 
-def _quarter_cosine() -> np.ndarray:
-  """Returns cos(turn * [0, 1, ... turn / 4] / turn), float32."""
+def _far_cosine() -> np.ndarray:
+  """Returns cos of the half turn plus 0, 1, ... half a turn, float32 [451]."""
   turn = _turn()
-  table = np.cos(2 * np.pi * np.arange(turn // 4 + 1) / turn)
-  table[-1] = 0  # float64 pi misses it by 6e-17
+  table = -np.cos(2 * np.pi * np.arange(turn // 2 + 1) / turn)
+  table[turn // 4] = 0  # float64 pi misses it by 6e-17
   return table.astype(np.float32)
 
 
@@ -197,7 +239,6 @@ def _window_values(head: keras.Model) -> dict:
   max_bpm = min_bpm + contract.SEED_OUTPUT_SPAN_BPM
   return {
     'title': f'Window head: {num_frames} feature frames to heart rate.',
-    'outputs': templates.WINDOW_OUTPUTS,
     'is_pulse_head': 0,
     'num_features': contract.NUM_ROI_FEATURES,
     'window_samples': window_samples,
