@@ -11,7 +11,14 @@ from tools import firmware_stream
 from tools.contract_c import render_contract
 
 _FIRMWARE = firmware_stream.FIRMWARE
-_STAGES = ('roi_patches', 'background', 'face_box', 'feature_timeline')
+_STAGES = (
+  'pixels',
+  'roi_patches',
+  'mid_face',
+  'background',
+  'face_box',
+  'feature_timeline',
+)
 _PATCH_BYTES = np.prod(contract.ROI_FRAME_SHAPE)
 
 # Sizes and fields of the states, for ctypes.
@@ -126,6 +133,17 @@ def test_rois_and_mid_face_are_those_of_python(stages):
       np.testing.assert_array_equal(got_mid_face, mid_face, str(box))
       empty += not mid_face.any()
   assert empty  # the outside was visited
+
+
+@pytest.mark.parametrize('width', [791, 793, 2592, 4096])
+def test_wide_regions_are_those_of_python(stages, width):
+  rng = np.random.default_rng(8)
+  frame = rng.integers(0, 256, (45, width, 3), np.uint8)
+  for box in ((0, 0, width, 45), (-width, 0, 3 * width, 160)):
+    rois, mid_face = face_rois.cut_rois(frame, box)
+    got_rois, got_mid_face = _cut(stages, frame, box)
+    np.testing.assert_array_equal(got_rois, rois, str(box))
+    np.testing.assert_array_equal(got_mid_face, mid_face, str(box))
 
 
 def test_every_small_side_is_repeated_as_in_python(stages):

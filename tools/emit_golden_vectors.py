@@ -32,7 +32,7 @@ _OUTPUT_DIR = flags.DEFINE_string(
 )
 
 _SHAPE = (150, 180, 3)
-_NUM_FRAMES = 190
+_NUM_FRAMES = 145
 _NUM_CROPS = 60
 _LOST = range(30, 48)
 
@@ -57,8 +57,8 @@ class _ScriptedDetector:
 
 
 def frame_times_us(random: np.random.Generator) -> np.ndarray:
-  """Returns int64 [190] microseconds: 9-16 frames/s, some doubled, a gap."""
-  steps_us = random.integers(62_000, 95_000, _NUM_FRAMES)
+  """Returns int64 [145] microseconds: 10-12 frames/s, some doubled, a gap."""
+  steps_us = random.integers(82_000, 98_000, _NUM_FRAMES)
   steps_us[[0, 60, 61]] = 0
   steps_us[20] = 400_000
   steps_us[51] = 1_200_000

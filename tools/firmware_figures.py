@@ -114,10 +114,24 @@ def _run_measure(build: str) -> dict[str, int]:
   )
   counts = dict(line.split() for line in lines.splitlines())
   overhead = int(counts.pop('nothing'))
-  return {
-    name: int(count) - (0 if name.startswith('stack') else overhead)
-    for name, count in counts.items()
-  }
+  return _with_sums(
+    {
+      name: int(count) - (0 if name.startswith('stack') else overhead)
+      for name, count in counts.items()
+    }
+  )
+
+
+def _with_sums(counts: dict[str, int]) -> dict[str, int]:
+  """Adds, for every face, what a frame costs up to the CNN's input."""
+  sums = {}
+  for name, count in counts.items():
+    if name.startswith('roi_cut_'):
+      face = name.removeprefix('roi_cut_')
+      sums[f'cut_mean_background_{face}'] = (
+        count + counts[f'mid_face_{face}'] + counts['background_3_rois']
+      )
+  return counts | sums
 
 
 def _run(*command: str) -> str:

@@ -15,15 +15,15 @@
  *   All of it equals rppg_tf's Python: int8 inputs and features to the byte,
  *   heart rates to 0.01 BPM (tests/firmware_pipeline_test.py).
  *
- * Memory  the state is RPPG_STATE_BYTES at most (checked when compiled), 56 kB
+ * Memory  the state is RPPG_STATE_BYTES at most (checked when compiled), 63 kB
  *         with the model that ships; most of it is one float32 for every
- *         pixel of the regions. Flash 39 kB, stack 1.3 kB, the CNN's port
+ *         pixel of the regions. Flash 37 kB, stack 2.0 kB, the CNN's port
  *         apart. Image, face and estimate are read or written during the call
  *         only.
  * Cost    Cortex-M55 instructions, gcc 12 -O2, scalar / Helium, 640x480 BGR,
- *         face 200 pixels wide: rppg_push_frame 1.4 M / 1.0 M and three runs
+ *         face 200 pixels wide: rppg_push_frame 1.4 M / 0.5 M and three runs
  *         of the CNN (portable: 8.1 M / 0.8 M each; the NPU: none);
- *         rppg_estimate 0.48 M / 0.39 M. `python -m tools.firmware_report`
+ *         rppg_estimate 1.34 M / 0.39 M. `python -m tools.firmware_report`
  *         prints these, stage by stage.
  * Threads a state belongs to one thread at a time. Different states are
  *         independent, but share the CNN, of which there is one: a lock
@@ -47,7 +47,7 @@ extern "C" {
 #define RPPG_STATE_BYTES 64000
 
 /* Images have sides of 1 to this many pixels. */
-#define RPPG_MAX_SIDE_PX 8192
+#define RPPG_MAX_SIDE_PX 4096
 /* Box corners lie within +- this, sides within 1 and this. */
 #define RPPG_MAX_BOX_PX 1000000
 /* Times lie in [0, this]: 285 years of microseconds, exact in a double. */
@@ -165,11 +165,22 @@ typedef struct {
   float last_weight;
 } rppg_span_t;
 
+/* One source pixel of each of four target pixels side by side. */
+typedef struct {
+  uint16_t offsets[4]; /* bytes from the region's first pixel in the row */
+  float weights[4];
+} rppg_tap_t;
+
+/* Of the widest row there is: a ninth of it. */
+#define RPPG_MAX_TAPS (RPPG_MAX_SIDE_PX / RPPG_ROI_SIZE_PX + 3)
+
 /* What cutting a region needs for a moment; here it is not on the stack. */
 typedef struct {
-  rppg_span_t columns[RPPG_ROI_SIZE_PX];
-  float row[RPPG_ROI_SIZE_PX * RPPG_NUM_CHANNELS];
-  float sums[RPPG_ROI_SIZE_PX * RPPG_NUM_CHANNELS];
+  uint16_t num_taps[RPPG_ROI_SIZE_PX / 4];
+  rppg_tap_t taps[RPPG_MAX_TAPS];
+  /* Channel by channel. */
+  float row[RPPG_NUM_CHANNELS * RPPG_ROI_SIZE_PX];
+  float sums[RPPG_NUM_CHANNELS * RPPG_ROI_SIZE_PX];
 } rppg_cut_scratch_t;
 
 typedef struct {

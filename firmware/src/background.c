@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "helium.h"
+
 enum { NUM_VALUES = RPPG_ROI_SIZE_PX * RPPG_ROI_SIZE_PX * RPPG_NUM_CHANNELS };
 
 void rppg_background_reset(rppg_background_t *state) {
@@ -29,10 +31,43 @@ static int8_t to_code(float value) {
   return (int8_t)((code < INT8_MAX) ? code : INT8_MAX);
 }
 
+#if RPPG_HAS_HELIUM
+/* Helium does not divide. */
+static inline float32x4_t divide(float32x4_t top, float32x4_t bottom) {
+  float tops[4];
+  float bottoms[4];
+  vstrwq_f32(tops, top);
+  vstrwq_f32(bottoms, bottom);
+  tops[0] /= bottoms[0];
+  tops[1] /= bottoms[1];
+  tops[2] /= bottoms[2];
+  tops[3] /= bottoms[3];
+  return vldrwq_f32(tops);
+}
+
+typedef char values_are_whole_vectors[(NUM_VALUES % 4 == 0) ? 1 : -1];
+#endif
+
 void rppg_background_push(rppg_background_t *state, int32_t roi, float weight,
                           const uint8_t *patch, int8_t *codes) {
   float *background = state->background[roi];
   const int32_t is_first = (state->frames_seen == 1u);
+#if RPPG_HAS_HELIUM
+  /* A background below 1e-37 may be flushed to 0: 1 is added before use. */
+  for (int32_t at = 0; at < NUM_VALUES; at += 4) {
+    const float32x4_t pixel = vcvtq_f32_u32(vldrbq_u32(&patch[at]));
+    const float32x4_t before =
+        is_first ? pixel : vldrwq_f32(&background[at]);
+    const float32x4_t ratio = divide(pixel, vaddq_n_f32(before, 1.0f));
+    const int32x4_t code = vcvtnq_s32_f32(
+        vmulq_n_f32(vsubq_n_f32(ratio, 1.0f), RPPG_CODE_GAIN));
+    vstrbq_s32(&codes[at], vminq_s32(vmaxq_s32(code, vdupq_n_s32(INT8_MIN)),
+                                     vdupq_n_s32(INT8_MAX)));
+    vstrwq_f32(&background[at],
+               vaddq_f32(before, vmulq_n_f32(vsubq_f32(pixel, before),
+                                             weight)));
+  }
+#else
   for (int32_t index = 0; index < NUM_VALUES; ++index) {
     const float pixel = (float)patch[index];
     const float before = is_first ? pixel : background[index];
@@ -40,6 +75,7 @@ void rppg_background_push(rppg_background_t *state, int32_t roi, float weight,
         to_code((pixel / (before + 1.0f) - 1.0f) * RPPG_CODE_GAIN);
     background[index] = before + (pixel - before) * weight;
   }
+#endif
 }
 
 void rppg_chrominance_push(rppg_background_t *state, float weight,

@@ -6,6 +6,7 @@
 #include "background.h"
 #include "face_box.h"
 #include "feature_timeline.h"
+#include "mid_face.h"
 #include "roi_patches.h"
 #include "rppg_cnn.h"
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "background.h"
+#include "mid_face.h"
 #include "roi_patches.h"
 #include "rppg.h"
 #include "rppg_cnn.h"
@@ -105,14 +106,14 @@ static void measure_head(void) {
 static void measure_push_frame(const rppg_image_t *image, int32_t side) {
   const rppg_face_t face = {RPPG_FACE_FOUND, (WIDTH - side) / 2,
                             (HEIGHT - side) / 2, side, side, 0u};
-  rppg_estimate_t estimate;
+  char line[64];
   (void)rppg_init(&state);
   (void)rppg_push_frame(&state, image, &face, 0);
   (void)rppg_push_frame(&state, image, &face, 33000);
   start();
   (void)rppg_push_frame(&state, image, &face, 67000);
-  report("push_frame_face_200_px", stop(), 1u);
-  (void)rppg_estimate(&state, &estimate);
+  (void)snprintf(line, sizeof line, "push_frame_888_face_%ld_px", (long)side);
+  report(line, stop(), 1u);
 }
 
 static void __attribute__((noinline)) measure_all(void) {
@@ -122,13 +123,16 @@ static void __attribute__((noinline)) measure_all(void) {
   (void)rppg_init(&state);
   measure_cut("888", &image, 200);
   measure_cut("888", &image, 400);
+  measure_cut("888", &image, 480);
   measure_background();
   measure_cnn();
   measure_head();
   measure_push_frame(&image, 200);
+  measure_push_frame(&image, 400);
   image.format = RPPG_RGB565;
   image.stride_bytes = WIDTH * 2;
   measure_cut("565", &image, 200);
+  measure_cut("565", &image, 480);
 }
 
 /* Fills the stack below with a pattern; finds how deep it was written. */
