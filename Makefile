@@ -32,6 +32,12 @@ setup: .venv/installed
 	  -r requirements-pytorch.txt
 	@touch $@
 
+# The extra [onnx]: what its tests need beside.
+.venv/onnx: .venv/installed requirements-onnx.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check \
+	  -r requirements-onnx.txt
+	@touch $@
+
 # --- Demo: rendered recordings in, heart rate out ---------------------------
 
 $(DEMO)/rendered: .venv/installed
@@ -63,13 +69,13 @@ demo: $(DEMO)/quantised
 
 # --- Tests ------------------------------------------------------------------
 
-test: .venv/installed .venv/pytorch
+test: .venv/installed .venv/pytorch .venv/onnx
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # What is slow, timed or statistical; prints the figures of docs/results.md.
-bench: .venv/installed .venv/pytorch
+bench: .venv/installed .venv/pytorch .venv/onnx
 	$(BIN)/python -m pytest -m bench -s
 
 # --- The model that ships ---------------------------------------------------
