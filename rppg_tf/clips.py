@@ -12,8 +12,15 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from rppg_tf import background, chrominance, contract, patch_renderer
+from rppg_tf import (
+  background,
+  chrominance,
+  contract,
+  patch_renderer,
+  teacher_targets,
+)
 from rppg_tf.entry_point import InputError
+from rppg_tf.teacher_targets import TEACHER, taught
 
 # Recordings among which clips are mixed, beyond the batches' own shuffling.
 _SHUFFLED_RECORDINGS = 1024
@@ -41,6 +48,8 @@ class ClipShape:
     window_stride: samples from one window to the next.
     label: `mean` of the window's heart rates, or of its `middle` sample.
     targets: what the network has outputs and losses for.
+    teacher_weight: share of a teacher's targets against the labels' in the
+      loss, in [0, 1], where the teacher says something.
   """
 
   num_samples: int = 300
@@ -50,6 +59,7 @@ class ClipShape:
   window_stride: int = contract.GRID_RATE_HZ
   label: str = 'mean'
   targets: tuple[str, ...] = ('heart_rate_bpm', 'pulse', 'rate_probability')
+  teacher_weight: float = 0.0
 
 
 def subjects_by_split(data_dir: str, roi_geometry: str) -> dict[str, list[str]]:
@@ -89,6 +99,31 @@ def load_recordings(
   return examples.filter(
     lambda example: tf.reduce_any(example['subject'] == wanted)
   )
+
+
+def recording_times(
+  data_dir: str, roi_geometry: str, subjects: Sequence[str]
+) -> list[tuple[str, np.ndarray]]:
+  """Returns subject and timestamp_s, float64 [frames], of each recording.
+
+  Args:
+    data_dir: the --data_dir of `tfds build`.
+    roi_geometry: the dataset's configuration, `inner` or `original`.
+    subjects: whose recordings.
+
+  Returns:
+    In the order of load_recordings.
+  """
+  examples = _builder(data_dir, roi_geometry).as_dataset(
+    split='all',
+    read_config=tfds.ReadConfig(interleave_cycle_length=1),
+    decoders=tfds.decode.PartialDecoding({'subject', 'timestamp_s'}),
+  )
+  every = [
+    (example['subject'].decode(), example['timestamp_s'])
+    for example in examples.as_numpy_iterator()
+  ]
+  return [(name, times) for name, times in every if name in set(subjects)]
 
 
 def patch_recordings(
@@ -139,7 +174,7 @@ def prepare(recordings: tf.data.Dataset, mode: str) -> tf.data.Dataset:
   Returns:
     Dataset of {codes: int8 [frames, 3, 36, 36, 3], chrominance: int8
     [frames, 4], timestamp_s: float64 [frames], ppg, heart_rate_bpm: float32
-    [frames]}.
+    [frames]}, and of what teacher.attach has put there.
   """
 
   def codes_of(frames, mid_face_rgb, *when):
@@ -156,7 +191,7 @@ def prepare(recordings: tf.data.Dataset, mode: str) -> tf.data.Dataset:
     codes.set_shape([None, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE])
     colour.set_shape([None, contract.NUM_CHROMINANCE])
     names = ('timestamp_s', 'ppg', 'heart_rate_bpm')
-    series = {name: example[name] for name in names}
+    series = {name: example[name] for name in names} | taught(example)
     series |= {'codes': codes, 'chrominance': colour}
     kept = _kept_frames(example['timestamp_s'])
     return {name: tf.gather(value, kept) for name, value in series.items()}
@@ -247,6 +282,10 @@ def random_clip(item, seed, shape: ClipShape):
     clip[0]['codes'] = turn_codes(clip[0]['codes'], seeds[3])
   else:
     clip[0]['features'] = shuffle_features(clip[0]['features'], seeds[3])
+  features = clip[1].get(f'{TEACHER}features')
+  if features is not None and features.shape[-1] == contract.NUM_ROI_FEATURES:
+    order_seed = tf.random.experimental.stateless_split(seeds[3], 3)[0]
+    clip[1][f'{TEACHER}features'] = shuffle_features(features, order_seed)
   return clip
 
 
@@ -264,7 +303,7 @@ def turn_codes(codes, seed):
 
 
 def shuffle_features(features, seed):
-  """Shuffles the ROIs of [frames, 52] features; chrominance stays behind."""
+  """Shuffles the ROIs of [frames, 48 or 52]; chrominance stays behind."""
   by_roi = tf.reshape(
     features[:, : contract.NUM_ROI_FEATURES],
     (-1, contract.NUM_ROIS, contract.NUM_SPATIAL_FEATURES),
@@ -314,15 +353,17 @@ def cut_clip(item, start, speed, shape: ClipShape):
     unbatched, of shape.targets: pulse float32 [num_samples]; heart_rate_bpm
     float32 [windows], and the same as rate_probability, whose loss makes a
     distribution of it. A recording without a pulse has weight in
-    rate_probability alone.
+    rate_probability alone. With a teacher also its targets, TEACHER and a
+    name each (teacher_targets.py).
   """
   end = start + shape.num_frames
   stamps = item['timestamp_s'][start:end]
   older, newer, fraction = _grid_positions(stamps, speed, shape.num_samples)
 
   def on_grid(values):
+    share = tf.reshape(fraction, [-1] + [1] * (len(values.shape) - 1))
     first = tf.gather(values[start:end], older)
-    return first + fraction * (tf.gather(values[start:end], newer) - first)
+    return first + share * (tf.gather(values[start:end], newer) - first)
 
   rates = on_grid(item['heart_rate_bpm']) * tf.cast(speed, tf.float32)
   labels, weights = window_labels(rates, shape)
@@ -349,11 +390,13 @@ def cut_clip(item, start, speed, shape: ClipShape):
     # Without a pulse no rate is to be more probable than another.
     'rate_probability': tf.maximum(weights, 1.0 - has_pulse),
   }
-  return (
-    inputs,
-    {name: targets[name] for name in shape.targets},
-    {name: target_weights[name] for name in shape.targets},
-  )
+  targets = {name: targets[name] for name in shape.targets}
+  weights = {name: target_weights[name] for name in shape.targets}
+  said = {name: on_grid(values) for name, values in taught(item).items()}
+  if said:
+    more = teacher_targets.targets(said, speed, shape)
+    teacher_targets.share(targets, weights, *more, has_pulse, shape)
+  return inputs, targets, weights
 
 
 def _grid_positions(stamps, speed, num_samples: int):

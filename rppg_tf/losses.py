@@ -46,6 +46,47 @@ class RateCrossEntropy(keras.losses.Loss):
 
 
 @keras.utils.register_keras_serializable('rppg_tf')
+class RateDistillation(keras.losses.Loss):
+  """Kullback-Leibler divergence from a teacher's rate distribution.
+
+  Both are taken at a temperature T: p ** (1 / T), scaled to sum to 1. Times
+  T ** 2, so that the gradient is as large at any (Hinton et al. 2015,
+  "Distilling the Knowledge in a Neural Network").
+  """
+
+  def __init__(self, temperature: float, **kwargs):
+    super().__init__(**kwargs)
+    self.temperature = temperature
+
+  def call(self, y_true, y_pred):
+    """Takes [batch, windows, 71] each; returns [batch, windows], nats."""
+    teacher, student = (
+      tf.nn.log_softmax(tf.math.log(p + 1e-7) / self.temperature)
+      for p in (y_true, y_pred)
+    )
+    divergence = tf.reduce_sum(tf.exp(teacher) * (teacher - student), axis=-1)
+    return self.temperature**2 * divergence
+
+  def get_config(self):
+    """Returns the arguments of the constructor."""
+    return {**super().get_config(), 'temperature': self.temperature}
+
+
+@keras.utils.register_keras_serializable('rppg_tf')
+class FeatureDistillation(keras.losses.Loss):
+  """1 - Pearson correlation over time, the mean over features.
+
+  That is half the squared difference of features that were standardised over
+  the clip, which is how the heads read them: by their changes.
+  """
+
+  def call(self, y_true, y_pred):
+    """Takes [batch, samples, features] each; returns [batch]."""
+    pairs = (tf.transpose(wave, (0, 2, 1)) for wave in (y_true, y_pred))
+    return tf.reduce_mean(NegativePearson().call(*pairs), axis=-1)
+
+
+@keras.utils.register_keras_serializable('rppg_tf')
 class HuberBpm(keras.losses.Loss):
   """Huber over BPM, divided by its delta: slope 1 for large errors."""
 

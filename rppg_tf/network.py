@@ -10,6 +10,7 @@ from rppg_tf import contract
 from rppg_tf.entry_point import InputError
 from rppg_tf.keras_compat import keras
 from rppg_tf.pulse_head import build_pulse_head
+from rppg_tf.teacher_targets import TEACHER
 from rppg_tf.window_head import build_window_head
 
 HEADS = ('pulse', 'window')
@@ -133,7 +134,7 @@ def build_network(
   if num_parameters >= contract.MAX_PARAMETERS:
     raise InputError(
       f'model: expected under {contract.MAX_PARAMETERS} parameters, got '
-      f'{num_parameters}; make the window shorter'
+      f'{num_parameters}; make --width or --window smaller'
     )
   frame_shape = (None, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE)
   codes = keras.Input(frame_shape, dtype=tf.int8, name='codes')
@@ -168,6 +169,39 @@ def _named_outputs(outputs: dict) -> dict:
     name: keras.layers.Activation('linear', name=name)(output)
     for name, output in outputs.items()
   }
+
+
+def with_teacher(
+  network: keras.Model, num_values: dict[str, int]
+) -> keras.Model:
+  """Gives a network outputs again that a teacher's targets are held against.
+
+  Args:
+    network: of build_network or build_head_network.
+    num_values: of a frame, by name of teacher_table.COLUMNS, that the teacher
+      gives.
+
+  Returns:
+    The same network, its outputs and teacher_NAME of them. Only where the
+    teacher's features are not as many as ours does it have weights more, of
+    a projection that is in neither part that is saved.
+  """
+  outputs = dict(network.output)
+  said = {**num_values, 'rate_probability': contract.NUM_RATES}
+  again = {
+    f'{TEACHER}{name}': network.output[name]
+    for name in said
+    if name in network.output
+  }
+  if 'features' in said:
+    x = network.get_layer('grid').output  # [batch, samples, 48 or 52]
+    x = FirstFeatures(contract.NUM_ROI_FEATURES, name='roi_features')(x)
+    # [batch, samples, 48]
+    if said['features'] != contract.NUM_ROI_FEATURES:
+      x = keras.layers.Dense(said['features'], name='teacher_projection')(x)
+    again[f'{TEACHER}features'] = x
+  outputs |= _named_outputs(again)
+  return keras.Model(network.input, outputs, name='taught_network')
 
 
 def build_head_network(head: keras.Model) -> keras.Model:

@@ -43,6 +43,7 @@ CONFIDENCE_SPAN_BPM = 6.0
 _PULSE_LAYERS = ('pulse_conv1', 'pulse_conv2', 'pulse')
 _RATE_KERNEL_SIZES = (9, 9, 5)
 _RATE_CHANNELS = 8
+_PULSE_CHANNELS = 16
 # What the spectra's logarithms weigh in the logits before training: the head
 # begins as a soft choice of the highest peak, and learns when not to.
 _RATE_SKIP = (1.0, 0.5, 0.5)
@@ -286,11 +287,14 @@ class ProbabilityNear(keras.layers.Layer):
 
 def build_pulse_head(
   window_stride: int = contract.WINDOW_STRIDE_S * contract.GRID_RATE_HZ,
+  width: int = 1,
 ) -> keras.Model:
   """Builds the head over a feature sequence of at least 300 samples.
 
   Args:
     window_stride: grid samples from one 10 s window to the next.
+    width: how many times the channels below the hidden layers have; more than
+      1 is for teachers.
 
   Returns:
     Model float32 [batch, samples, 52] → {'pulse': [batch, samples],
@@ -300,9 +304,10 @@ def build_pulse_head(
   features = keras.Input((None, contract.NUM_FRAME_FEATURES), name='features')
   x = RunningStandardisation(name='standardise')(features)
   # [batch, samples, 52]
-  x = _causal_conv(16, 'relu', _PULSE_LAYERS[0])(x)  # [batch, samples, 16]
-  x = _causal_conv(16, 'relu', _PULSE_LAYERS[1])(x)  # [batch, samples, 16]
-  x = _causal_conv(1, None, _PULSE_LAYERS[2])(x)  # [batch, samples, 1]
+  for name in _PULSE_LAYERS[:-1]:
+    x = _causal_conv(width * _PULSE_CHANNELS, 'relu', name)(x)
+    # [batch, samples, 16 * width]
+  x = _causal_conv(1, None, _PULSE_LAYERS[-1])(x)  # [batch, samples, 1]
   pulse = keras.layers.Reshape((-1,), name='pulse_wave')(x)
   # [batch, samples]
   chrominance = Chrominance(name='chrominance')(features)
@@ -319,12 +324,12 @@ def build_pulse_head(
   for number, kernel_size in enumerate(_RATE_KERNEL_SIZES, 1):
     last = number == len(_RATE_KERNEL_SIZES)
     x = keras.layers.Conv1D(
-      1 if last else _RATE_CHANNELS,
+      1 if last else width * _RATE_CHANNELS,
       kernel_size,
       padding='same',
       activation=None if last else 'relu',
       name=f'rate_conv{number}',
-    )(x)  # [batch, windows, 71, 8], at last [batch, windows, 71, 1]
+    )(x)  # [batch, windows, 71, 8 * width], at last [batch, windows, 71, 1]
   skip = keras.layers.Conv1D(
     1,
     1,

@@ -31,7 +31,16 @@ INT8_HEAD_WEIGHTS = 'int8_head.weights.h5'
 INT8_MODEL = 'spatial_int8.tflite'
 
 # The flags that decide what the weights mean.
-MODEL_FLAGS = ('head', 'window', 'frame_stride', 'background', 'roi_geometry')
+MODEL_FLAGS = (
+  'head',
+  'width',
+  'window',
+  'frame_stride',
+  'background',
+  'roi_geometry',
+)
+# Of runs from before there were such flags, and of imported ones.
+_DEFAULT_FLAGS = {'width': 1}
 
 
 def write_bytes(path: pathlib.Path, content: bytes) -> None:
@@ -67,7 +76,7 @@ def read_json(path: pathlib.Path) -> Any:
 
 def read_flags(run_dir: pathlib.Path) -> dict[str, Any]:
   """Returns the flags of a run."""
-  return read_json(run_dir / FLAGS)
+  return _DEFAULT_FLAGS | read_json(run_dir / FLAGS)
 
 
 def save_weights(model, path: pathlib.Path) -> None:
@@ -80,7 +89,7 @@ def save_weights(model, path: pathlib.Path) -> None:
 def head_arguments(flags: dict[str, Any]) -> dict[str, int]:
   """Returns the arguments of the head's builder that the flags stand for."""
   if flags['head'] == 'pulse':
-    return {}
+    return {'width': flags['width']}
   return {'window': flags['window'], 'frame_stride': flags['frame_stride']}
 
 
@@ -92,7 +101,9 @@ def load_float(run_dir: pathlib.Path):
   from rppg_tf.spatial_cnn import build_spatial_cnn
 
   path = run_dir / SPATIAL_WEIGHTS
-  spatial_cnn = build_spatial_cnn(batch_norm=not _is_folded(path))
+  spatial_cnn = build_spatial_cnn(
+    batch_norm=not _is_folded(path), width=read_flags(run_dir)['width']
+  )
   _load_weights(spatial_cnn, path, 'rppg_tf.train')
   return spatial_cnn, _load_head(run_dir, HEAD_WEIGHTS, 'rppg_tf.train')
 

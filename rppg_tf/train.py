@@ -7,6 +7,7 @@ The same command again resumes a run that was killed, from its last epoch.
 """
 
 import csv
+import dataclasses
 import importlib.metadata
 import pathlib
 import platform
@@ -22,6 +23,7 @@ from rppg_tf import (
   patch_renderer,
   run_directory,
   subject_splits,
+  teacher,
   training,
   window_split,
 )
@@ -41,6 +43,13 @@ _HEAD = flags.DEFINE_enum(
   network.HEADS,
   'pulse: pulse wave, then its spectrum over 10 s. window: '
   "UltraLightRPPG's own, a few frames straight to BPM.",
+)
+_WIDTH = flags.DEFINE_integer(
+  'width',
+  1,
+  "How many times the usual channels the CNN's and the pulse head's hidden "
+  'layers have. More than 1 is for teachers (--teacher).',
+  lower_bound=1,
 )
 flags.DEFINE_integer(
   'window', 8, 'Frames the window head looks at.', lower_bound=1
@@ -99,6 +108,37 @@ _PULSE_LOSS_WEIGHT = flags.DEFINE_float(
 _RATE_LOSS_WEIGHT = flags.DEFINE_float(
   'rate_loss_weight', 1.0, 'Weight of the cross entropy.', lower_bound=0.0
 )
+_TEACHER = flags.DEFINE_string(
+  'teacher',
+  None,
+  'Whom to learn from beside the labels: a run directory, a model (.keras, '
+  '.h5, .tflite) or a table of predictions (.npz, .csv; '
+  'docs/from_pytorch.md). It is asked of the training recordings; where it '
+  'says nothing, for --patch_recordings and in validation the labels count '
+  'alone.',
+)
+_TEACHER_WEIGHT = flags.DEFINE_float(
+  'teacher_weight',
+  0.5,
+  'Share of the teacher in the loss of heart rate, distribution and pulse; '
+  'the labels have the rest.',
+  lower_bound=0.0,
+  upper_bound=1.0,
+)
+_TEACHER_TEMPERATURE = flags.DEFINE_float(
+  'teacher_temperature',
+  2.0,
+  'At which distributions of rates are compared; above 1 what is improbable '
+  'counts more.',
+  lower_bound=0.1,
+)
+_TEACHER_FEATURE_WEIGHT = flags.DEFINE_float(
+  'teacher_feature_weight',
+  0.5,
+  "Weight of 1 - Pearson of the CNN's features and the teacher's, where it "
+  'gives any, as a run does; not in --head_epochs.',
+  lower_bound=0.0,
+)
 _PATCH_RECORDINGS = flags.DEFINE_integer(
   'patch_recordings',
   0,
@@ -144,20 +184,23 @@ def main() -> None:
   run_dir = pathlib.Path(_RUN_DIR.value)
   if _PATCH_RECORDINGS.value and not _HEAD_EPOCHS.value:
     raise InputError('--patch_recordings: needs --head_epochs')
-  keras.utils.set_random_seed(_SEED.value)
   split = _split()
+  columns = _teacher_columns(split)
+  # Here, and not before a teacher has drawn weights of its own: whether model
+  # or table, the student is the same.
+  keras.utils.set_random_seed(_SEED.value)
   open_run_directory(run_dir, _flag_values(), split)
-  recordings = _recordings(split)
-  spatial_cnn, head = build_spatial_cnn(), _build_head()
+  recordings = _recordings(split, columns)
+  spatial_cnn, head = build_spatial_cnn(width=_WIDTH.value), _build_head()
   parts = {'spatial_cnn': spatial_cnn, 'head': head}
   counts = {name: part.count_params() for name, part in parts.items()}
   print(run_directory.describe_parameters(counts), flush=True)
   # This pass over the recordings also fills the cache.
   train_mean_bpm = clips.training_mean_bpm(recordings['train'])
   num_recordings = len(split['train'])
-  best_mae_bpm = _fit(spatial_cnn, head, recordings, num_recordings)
+  best_mae_bpm = _fit(spatial_cnn, head, recordings, num_recordings, columns)
   if _HEAD_EPOCHS.value:
-    best_mae_bpm = _fit_head(recordings, num_recordings)
+    best_mae_bpm = _fit_head(recordings, num_recordings, columns)
   metrics = {
     'parameters': {**counts, 'total': sum(counts.values())},
     'train_mean_bpm': train_mean_bpm,
@@ -237,20 +280,40 @@ def _split() -> dict[str, list[str]]:
   return by_split
 
 
-def _recordings(split: dict[str, list[str]]) -> dict[str, tf.data.Dataset]:
-  """Returns what is trained and validated on."""
+def _teacher_columns(split: dict[str, list[str]]) -> teacher.Columns | None:
+  """Asks the teacher, if there is one, of the training recordings."""
+  if not _TEACHER.value:
+    return None
+  if _SPLIT_BY.value == 'window':
+    raise InputError('--teacher: not with --split_by=window')
+  columns = teacher.columns(
+    pathlib.Path(_TEACHER.value),
+    _DATA_DIR.value,
+    flags.FLAGS.roi_geometry,
+    split,
+  )
+  if not _TEACHER_FEATURE_WEIGHT.value:
+    for said in columns:
+      said.pop('features', None)
+  return columns
+
+
+def _recordings(
+  split: dict[str, list[str]], columns: teacher.Columns | None
+) -> dict[str, tf.data.Dataset]:
+  """Returns what is trained and validated on; the latter without a teacher."""
   source = (
     _DATA_DIR.value,
     flags.FLAGS.roi_geometry,
     flags.FLAGS.background,
   )
   return {
-    name: training.prepared_recordings(*source, split[name])
-    for name in ('train', 'validation')
+    name: training.prepared_recordings(*source, split[name], said)
+    for name, said in (('train', columns), ('validation', None))
   }
 
 
-def _patches() -> tf.data.Dataset:
+def _patches(columns: teacher.Columns | None) -> tf.data.Dataset:
   source = patch_renderer.PatchSource(
     _SEED.value,
     texture_dir=_TEXTURE_DIR.value,
@@ -258,6 +321,8 @@ def _patches() -> tf.data.Dataset:
     without=frozenset(_PATCHES_WITHOUT.value),
   )
   recordings = clips.patch_recordings(source, _PATCH_RECORDINGS.value)
+  if columns is not None:
+    recordings = teacher.attach_nothing(recordings, columns)
   return clips.prepare(recordings, flags.FLAGS.background)
 
 
@@ -273,12 +338,13 @@ def _build_head() -> keras.Model:
 
 
 def _clip_shape() -> clips.ClipShape:
-  return training.clip_shape(
+  shape = training.clip_shape(
     _HEAD.value, flags.FLAGS.window, flags.FLAGS.frame_stride
   )
+  return dataclasses.replace(shape, teacher_weight=_TEACHER_WEIGHT.value)
 
 
-def _fit(spatial_cnn, head, recordings, num_recordings: int) -> float:
+def _fit(spatial_cnn, head, recordings, num_recordings: int, columns) -> float:
   """Trains both; returns the validation MAE of the weights kept, BPM."""
   cutter = window_split if _SPLIT_BY.value == 'window' else clips
   train = cutter.training_clips(
@@ -311,11 +377,13 @@ def _fit(spatial_cnn, head, recordings, num_recordings: int) -> float:
     keras.callbacks.CSVLogger(str(run_dir / 'history.csv'), append=True),
     keras.callbacks.TensorBoard(str(run_dir / 'tensorboard')),
   ]
-  _run_epochs(joined, train, validation, num_steps, _EPOCHS.value, callbacks)
+  said = teacher.num_values(columns)
+  epochs = _EPOCHS.value
+  _run_epochs(joined, said, train, validation, num_steps, epochs, callbacks)
   return keep_best.best_mae_bpm
 
 
-def _fit_head(recordings, num_recordings: int) -> float:
+def _fit_head(recordings, num_recordings: int, columns) -> float:
   """Trains a new head on the CNN kept; returns its validation MAE, BPM."""
   run_dir = pathlib.Path(_RUN_DIR.value)
   spatial_cnn, _ = run_directory.load_float(run_dir)
@@ -323,7 +391,7 @@ def _fit_head(recordings, num_recordings: int) -> float:
   if _PATCH_RECORDINGS.value:
     num_recordings += _PATCH_RECORDINGS.value
     recordings = recordings | {
-      'train': recordings['train'].concatenate(_patches())
+      'train': recordings['train'].concatenate(_patches(columns))
     }
   train, validation = (
     training.encoded_recordings(recordings[name], spatial_cnn, quantisation)
@@ -351,21 +419,42 @@ def _fit_head(recordings, num_recordings: int) -> float:
   keep_best = KeepBest(parts, run_dir, history.name)
   callbacks = [keep_best, keras.callbacks.CSVLogger(str(history))]
   joined = network.build_head_network(head)
+  # The features are what the CNN has made of them.
+  said = teacher.num_values(columns)
+  said.pop('features', None)
   epochs = _HEAD_EPOCHS.value
-  _run_epochs(joined, train, validation, num_steps, epochs, callbacks)
+  _run_epochs(joined, said, train, validation, num_steps, epochs, callbacks)
   return keep_best.best_mae_bpm
 
 
 def _run_epochs(
-  joined, train, validation, num_steps: int, epochs: int, callbacks
+  joined, said, train, validation, num_steps: int, epochs: int, callbacks
 ) -> None:
-  """Compiles for this many steps an epoch, and fits."""
+  """Compiles for this many steps an epoch, and fits.
+
+  Args:
+    joined: CNN and head, or the head.
+    said: of teacher.num_values, what of a teacher it is held against.
+    train, validation: clips.
+    num_steps: in an epoch.
+    epochs: how many.
+    callbacks: of Keras.
+  """
+  teacher_loss = None
+  if said:
+    joined = network.with_teacher(joined, said)
+    teacher_loss = training.TeacherLoss(
+      'rate_probability' in said,
+      _TEACHER_TEMPERATURE.value,
+      _TEACHER_FEATURE_WEIGHT.value,
+    )
   training.compile_network(
     joined,
     _LEARNING_RATE.value,
     num_steps * epochs,
     _PULSE_LOSS_WEIGHT.value,
     _RATE_LOSS_WEIGHT.value,
+    teacher_loss,
   )
   joined.fit(
     train,

@@ -1,12 +1,14 @@
 """What training and quantisation-aware fine-tuning share."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import tensorflow as tf
 
-from rppg_tf import clips, contract, losses, network
+from rppg_tf import clips, contract, losses, network, teacher
 from rppg_tf.clips import ClipShape
 from rppg_tf.keras_compat import keras
+from rppg_tf.teacher_targets import TEACHER, taught
 
 # Share of the steps over which the learning rate rises to its full value.
 _WARM_UP = 0.1
@@ -14,11 +16,28 @@ _WARM_UP = 0.1
 HEART_RATE_LOSS_WEIGHT = 0.1
 
 
+@dataclasses.dataclass(frozen=True)
+class TeacherLoss:
+  """How a teacher's targets count.
+
+  Attributes:
+    gives_distribution: whether it gives one of rates; if not, a normal one
+      around its heart rate is taken, as for a label.
+    temperature: at which two distributions are compared.
+    feature_weight: of 1 - Pearson of the features.
+  """
+
+  gives_distribution: bool
+  temperature: float
+  feature_weight: float
+
+
 def prepared_recordings(
   data_dir: str,
   roi_geometry: str,
   background_mode: str,
   subjects: Sequence[str],
+  columns: teacher.Columns | None = None,
 ) -> tf.data.Dataset:
   """Returns the recordings that clips are cut from, prepared and cached.
 
@@ -27,11 +46,14 @@ def prepared_recordings(
     roi_geometry: the dataset's configuration, `inner` or `original`.
     background_mode: one of background.MODES.
     subjects: whose recordings.
+    columns: what a teacher says of them, if there is one.
 
   Returns:
     Dataset of what clips.prepare gives.
   """
   recordings = clips.load_recordings(data_dir, roi_geometry, subjects)
+  if columns is not None:
+    recordings = teacher.attach(recordings, columns)
   return clips.prepare(recordings, background_mode).cache()
 
 
@@ -59,7 +81,10 @@ def encoded_recordings(
     encoded = spatial_cnn(decode(codes[tf.newaxis]), training=False)
     features = join([encoded, colour[tf.newaxis]])[0]
     names = ('timestamp_s', 'ppg', 'heart_rate_bpm')
-    return {'features': features} | {name: item[name] for name in names}
+    series = {name: item[name] for name in names} | taught(item)
+    # The CNN does not learn any more.
+    series.pop(f'{TEACHER}features', None)
+    return {'features': features} | series
 
   return recordings.map(encode).cache()
 
@@ -83,6 +108,7 @@ def compile_network(
   num_steps: int,
   pulse_loss_weight: float,
   rate_loss_weight: float,
+  teacher_loss: TeacherLoss | None = None,
 ) -> None:
   """Compiles a network of either head with the losses that it has targets for.
 
@@ -93,6 +119,8 @@ def compile_network(
     pulse_loss_weight: of 1 - Pearson of the pulse; the Huber loss of the heart
       rate, in BPM, has HEART_RATE_LOSS_WEIGHT.
     rate_loss_weight: of the cross entropy of the rate distribution.
+    teacher_loss: of a network of network.with_teacher. The share of teacher
+      and labels is in the clips' sample weights.
   """
   loss = {'heart_rate_bpm': losses.HuberBpm()}
   weights = {'heart_rate_bpm': HEART_RATE_LOSS_WEIGHT}
@@ -101,6 +129,8 @@ def compile_network(
     weights['pulse'] = pulse_loss_weight
     loss['rate_probability'] = losses.RateCrossEntropy()
     weights['rate_probability'] = rate_loss_weight
+  if teacher_loss:
+    _add_teacher(loss, weights, network.output, teacher_loss)
   warm_up_steps = max(1, int(_WARM_UP * num_steps))
   schedule = keras.optimizers.schedules.CosineDecay(
     0.0,
@@ -121,6 +151,23 @@ def compile_network(
       ]
     },
   )
+
+
+def _add_teacher(
+  loss: dict, weights: dict, outputs: dict, teacher_loss: TeacherLoss
+) -> None:
+  """Holds a teacher's targets against the outputs as labels are held."""
+  for name in list(loss):
+    again = f'{TEACHER}{name}'
+    if again in outputs:
+      loss[again], weights[again] = loss[name], weights[name]
+  if teacher_loss.gives_distribution:
+    again = f'{TEACHER}rate_probability'
+    if again in outputs:
+      loss[again] = losses.RateDistillation(teacher_loss.temperature)
+  if f'{TEACHER}features' in outputs:
+    loss[f'{TEACHER}features'] = losses.FeatureDistillation()
+    weights[f'{TEACHER}features'] = teacher_loss.feature_weight
 
 
 def steps_per_epoch(

@@ -37,6 +37,11 @@ def _pulse_head(seed: int, window_stride: int = 30) -> keras.Model:
   return _with_random_biases(build_pulse_head(window_stride), seed)
 
 
+def _wide_pulse_head(seed: int) -> keras.Model:
+  keras.utils.set_random_seed(seed)
+  return _with_random_biases(build_pulse_head(1, width=2), seed)
+
+
 def _window_head(seed: int, *shape: int) -> keras.Model:
   keras.utils.set_random_seed(seed)
   return _with_random_biases(build_window_head(*shape), seed)
@@ -96,6 +101,13 @@ def test_pulse_head_is_keras(tmp_path, seed):
   # tips: so no tighter. pretrained_test.py has a trained head, real features.
   assert difference.max_bpm <= 2e-4
   assert difference.mean_bpm <= 2e-5
+  assert difference.max_relative_pulse <= 1e-5
+
+
+def test_a_wide_pulse_head_is_keras(tmp_path):
+  difference = _compare(_wide_pulse_head(1), tmp_path, 600, 1)
+  assert difference.num_windows >= 290
+  assert difference.max_bpm <= 2e-4
   assert difference.max_relative_pulse <= 1e-5
 
 

@@ -32,6 +32,18 @@ def test_parameters_by_part():
   assert network.build_head('window').count_params() == 10_353
 
 
+def test_a_wider_model_says_as_many_features(trained_cnn):
+  wide = build_spatial_cnn(width=2)
+  assert wide.get_layer('conv2').filters == 64
+  assert wide.output_shape == trained_cnn.output_shape == (None, 16)
+  assert fold_batch_norm(wide).get_layer('conv1').filters == 32
+  head = network.build_head('pulse', width=2)
+  assert head.get_layer('pulse_conv1').filters == 32
+  assert head.get_layer('rate_conv2').filters == 16
+  joined = network.build_network(wide, head, _INPUT)
+  assert joined.count_params() == 28_960 + 16_517
+
+
 def test_layers_are_named_and_none_is_time_distributed(trained_cnn):
   for head in network.HEADS:
     model = network.build_network(trained_cnn, network.build_head(head), _INPUT)

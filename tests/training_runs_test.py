@@ -8,7 +8,7 @@ import sys
 import time
 
 from rppg_tf import run_directory
-from tests import commands
+from tests import commands, untrained_run
 
 
 def test_a_killed_training_resumes_from_its_last_epoch(work):
@@ -49,9 +49,30 @@ def test_folds_test_every_subject(work):
   assert len({*split['train'], *split['validation'], *split['test']}) == 5
 
 
+def test_a_table_of_predictions_teaches_both_phases(work):
+  teacher = untrained_run.write(work / 'teacher', width=2)
+  table = work / 'teacher.npz'
+  last = commands.run_well(
+    'tools.teacher_predictions',
+    f'--teacher={teacher}',
+    f'--data_dir={work / "data"}',
+    f'--output={table}',
+  )
+  assert last == f'{table}: 1,800 rows of 5 recordings'
+  commands.run_well(
+    *commands.train(work, 'taught', '--epochs=1', '--head_epochs=1'),
+    f'--teacher={table}',
+  )
+  metrics = run_directory.read_json(work / 'taught' / 'metrics.json')
+  assert metrics['parameters']['total'] == 16_309
+  for name in ('history.csv', 'head_history.csv'):
+    assert 'teacher_pulse_loss' in (work / 'taught' / name).read_text()
+
+
 _REFUSED = {
   '--window=0': ['flag --window=0'],
   '--num_folds=9': ['num_folds', '5'],
+  '--teacher=/nowhere.npz': ['/nowhere.npz', 'no such teacher'],
   '--data_dir=/nowhere': ['/nowhere', 'tfds build'],
   '--roi_geometry=original': ['tfds_ubfc/original', 'tfds build'],
   '--patch_recordings=2': ['--patch_recordings', '--head_epochs'],

@@ -111,6 +111,11 @@ def export_weights(run_dir: pathlib.Path, pth: pathlib.Path) -> float:
       f'{run_dir}: has the {values["head"]} head, which UltraLightRPPG has '
       'not; give a run with --head=window'
     )
+  if values['width'] != 1:
+    raise InputError(
+      f'{run_dir}: is {values["width"]} times as wide as UltraLightRPPG; give '
+      'a run with --width=1'
+    )
   cnn, head = run_directory.load_float(run_dir)
   state = pytorch_weights.from_keras(cnn, head)
   difference_bpm = _checked(cnn, head, state)

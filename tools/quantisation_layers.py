@@ -5,7 +5,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from rppg_tf import calibration
 from rppg_tf.keras_compat import keras
-from rppg_tf.spatial_cnn import build_spatial_cnn
+from rppg_tf.spatial_cnn import CONV_CHANNELS, build_spatial_cnn
 from tools import n6_rules, tflite_reader
 from tools.tflite_graph import Graph
 
@@ -110,7 +110,10 @@ def same_weights_in_float(content: bytes) -> keras.Model:
   Against it, only the rounding of activations is left of the noise.
   """
   graph = _graph(content)
-  model = build_spatial_cnn(batch_norm=False)
+  num_channels = graph.input(graph.operators[0], 1).shape[0]
+  model = build_spatial_cnn(
+    batch_norm=False, width=num_channels // CONV_CHANNELS[0]
+  )
   for layer, operator in zip(LAYERS, graph.operators, strict=True):
     if operator.name != 'CONV_2D':
       continue

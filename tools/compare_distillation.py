@@ -1,0 +1,163 @@
+"""Is distillation worth it? Student alone, teacher, distilled student.
+
+  python -m tools.compare_distillation --data_dir=build/demo/data \
+    --output_dir=build/demo/distillation
+
+Trains each with several seeds, the distilled student of a seed with the
+teacher of the same seed, and reads the float models' errors on the 10 s
+windows of the test subjects. Prints the table and the verdict; writes
+distillation.json and distillation.md beside the runs. What was trained before
+is kept, a training that was killed is resumed.
+"""
+
+import pathlib
+import statistics
+from collections.abc import Mapping, Sequence
+
+from absl import flags
+
+from rppg_tf import evaluation, evaluation_runs, run_directory
+from rppg_tf.entry_point import run
+
+_FLAGFILES = pathlib.Path(run_directory.__file__).with_name('flagfiles')
+
+_DATA_DIR = flags.DEFINE_string(
+  'data_dir', None, 'Folder given to `tfds build --data_dir`.', required=True
+)
+_OUTPUT_DIR = flags.DEFINE_string(
+  'output_dir', None, 'Folder for the runs and the table.', required=True
+)
+_SEEDS = flags.DEFINE_integer(
+  'seeds', 3, 'Trainings of each, with the seeds 1, 2, ...', lower_bound=2
+)
+_STUDENT_FLAGFILE = flags.DEFINE_string(
+  'student_flagfile', str(_FLAGFILES / 'demo.flags'), 'Of rppg_tf.train.'
+)
+_TEACHER_FLAGFILE = flags.DEFINE_string(
+  'teacher_flagfile', str(_FLAGFILES / 'teacher.flags'), 'Of rppg_tf.train.'
+)
+_DISTILLED_FLAGFILE = flags.DEFINE_string(
+  'distilled_flagfile', str(_FLAGFILES / 'distilled.flags'), 'Of rppg_tf.train.'
+)
+_EPOCHS = flags.DEFINE_integer(
+  'epochs', None, 'Instead of what the flagfiles say.', lower_bound=1
+)
+
+STUDENT, TEACHER, DISTILLED = 'student alone', 'teacher', 'distilled student'
+
+
+def main() -> None:
+  """Trains, evaluates, prints, writes."""
+  output_dir = pathlib.Path(_OUTPUT_DIR.value)
+  results = {name: [] for name in (STUDENT, TEACHER, DISTILLED)}
+  for seed in range(1, _SEEDS.value + 1):
+    run_dirs = {
+      name: output_dir / f'{name.replace(" ", "_")}_seed{seed}'
+      for name in results
+    }
+    taught_by = f'--teacher={run_dirs[TEACHER]}'
+    _train(run_dirs[STUDENT], _STUDENT_FLAGFILE.value, seed)
+    _train(run_dirs[TEACHER], _TEACHER_FLAGFILE.value, seed)
+    _train(run_dirs[DISTILLED], _DISTILLED_FLAGFILE.value, seed, taught_by)
+    for name, run_dir in run_dirs.items():
+      results[name].append({'seed': seed, **_errors(run_dir)})
+  text = f'{table(results)}\n\n{verdict(results)}\n'
+  run_directory.write_json(output_dir / 'distillation.json', results)
+  run_directory.write_bytes(output_dir / 'distillation.md', text.encode())
+  print(text, end='')
+
+
+def _train(run_dir: pathlib.Path, flagfile: str, seed: int, *more: str) -> None:
+  # Written last, so what has it is whole.
+  if (run_dir / 'metrics.json').is_file():
+    return
+  if _EPOCHS.value:
+    more = (*more, f'--epochs={_EPOCHS.value}')
+  evaluation_runs.train(
+    run_dir, _DATA_DIR.value, flagfile, f'--seed={seed}', *more
+  )
+
+
+def _errors(run_dir: pathlib.Path) -> dict:
+  """Returns errors of a run's float model on its test subjects, BPM."""
+  subjects = evaluation_runs.subjects_of(run_dir, _DATA_DIR.value, 'test')
+  model = evaluation.float_estimator(
+    *run_directory.load_float(run_dir),
+    run_directory.input_quantisation(run_dir),
+  )
+  collected = evaluation_runs.collect(
+    run_dir, _DATA_DIR.value, subjects, {'model': model}
+  )
+  evaluation.check_any(collected.rows)
+  errors = evaluation.errors(collected.rows, 'model')
+  metrics = run_directory.read_json(run_dir / 'metrics.json')
+  return {
+    'subjects': len(subjects),
+    'parameters': metrics['parameters']['total'],
+    **errors,
+  }
+
+
+def table(results: Mapping[str, Sequence[Mapping]]) -> str:
+  """Returns a Markdown table.
+
+  Args:
+    results: by model, of each seed {seed, subjects, parameters, windows,
+      mae_bpm, rmse_bpm, ...}.
+  """
+  seeds = [result['seed'] for result in results[STUDENT]]
+  one = results[STUDENT][0]
+  headers = [
+    f'float MAE, BPM, {one["subjects"]} test subjects, '
+    f'{one["windows"]} windows',
+    'parameters',
+    *(f'seed {seed}' for seed in seeds),
+    'mean',
+    'standard deviation',
+    'RMSE, mean',
+  ]
+  lines = [
+    f'| {" | ".join(headers)} |',
+    f'|{"---|" * len(headers)}',
+  ]
+  for name, runs in results.items():
+    mae_bpm = [one['mae_bpm'] for one in runs]
+    cells = [
+      name,
+      f'{runs[0]["parameters"]:,}',
+      *(f'{value:.2f}' for value in mae_bpm),
+      f'{statistics.mean(mae_bpm):.2f}',
+      f'{statistics.stdev(mae_bpm):.2f}',
+      f'{statistics.mean(one["rmse_bpm"] for one in runs):.2f}',
+    ]
+    lines.append(f'| {" | ".join(cells)} |')
+  return '\n'.join(lines)
+
+
+def verdict(results: Mapping[str, Sequence[Mapping]]) -> str:
+  """Says in a line whether distillation helps.
+
+  Seed by seed, as a student alone and a distilled one begin with the same
+  weights: it helps, or harms, if the mean difference is more than two
+  standard errors from 0.
+  """
+  differences = [
+    distilled['mae_bpm'] - alone['mae_bpm']
+    for alone, distilled in zip(
+      results[STUDENT], results[DISTILLED], strict=True
+    )
+  ]
+  mean = statistics.mean(differences)
+  error = statistics.stdev(differences) / len(differences) ** 0.5
+  if abs(mean) <= 2 * error:
+    words = 'makes no difference beyond that between seeds'
+  else:
+    words = 'helps' if mean < 0 else 'harms'
+  return (
+    f'verdict: distillation {words}: distilled minus alone {mean:+.2f} BPM, '
+    f'standard error {error:.2f}, {len(differences)} seeds'
+  )
+
+
+if __name__ == '__main__':
+  run(main)
