@@ -25,7 +25,7 @@ from rppg_tf.keras_compat import keras
 from rppg_tf.spatial_cnn import build_spatial_cnn
 from rppg_tf.teacher_table import Table, Track
 from tests import commands, made_up_examples, untrained_run
-from tools import compare_distillation
+from tools import distillation_table
 
 _NUM_FRAMES = 360
 _TIMES_S = np.arange(_NUM_FRAMES) / 30
@@ -542,9 +542,9 @@ def _results(*mae_bpm):
     ]
     for name, runs in zip(
       (
-        compare_distillation.STUDENT,
-        compare_distillation.TEACHER,
-        compare_distillation.DISTILLED,
+        distillation_table.STUDENT,
+        distillation_table.TEACHER,
+        distillation_table.DISTILLED,
       ),
       mae_bpm,
       strict=True,
@@ -560,7 +560,7 @@ def test_the_verdict_counts_what_is_more_than_the_spread():
     ((0.7, 1.6, 1.3), 'makes no difference'),
   ):
     results = _results(alone, taught_by, distilled)
-    assert said in compare_distillation.verdict(results)
-  table = compare_distillation.table(results).splitlines()
+    assert said in distillation_table.verdict(results)
+  table = distillation_table.table(results).splitlines()
   assert 'student alone | 16,309 | 1.00 | 1.20 | 1.40 | 1.20 | 0.20' in table[2]
   assert len({line.count('|') for line in table}) == 1

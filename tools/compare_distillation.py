@@ -11,13 +11,18 @@ is kept, a training that was killed is resumed.
 """
 
 import pathlib
-import statistics
-from collections.abc import Mapping, Sequence
 
 from absl import flags
 
 from rppg_tf import evaluation, evaluation_runs, run_directory
 from rppg_tf.entry_point import run
+from tools.distillation_table import (
+  DISTILLED,
+  STUDENT,
+  TEACHER,
+  table,
+  verdict,
+)
 
 _FLAGFILES = pathlib.Path(run_directory.__file__).with_name('flagfiles')
 
@@ -42,8 +47,6 @@ _DISTILLED_FLAGFILE = flags.DEFINE_string(
 _EPOCHS = flags.DEFINE_integer(
   'epochs', None, 'Instead of what the flagfiles say.', lower_bound=1
 )
-
-STUDENT, TEACHER, DISTILLED = 'student alone', 'teacher', 'distilled student'
 
 
 def main() -> None:
@@ -96,67 +99,6 @@ def _errors(run_dir: pathlib.Path) -> dict:
     'parameters': metrics['parameters']['total'],
     **errors,
   }
-
-
-def table(results: Mapping[str, Sequence[Mapping]]) -> str:
-  """Returns a Markdown table.
-
-  Args:
-    results: by model, of each seed {seed, subjects, parameters, windows,
-      mae_bpm, rmse_bpm, ...}.
-  """
-  seeds = [result['seed'] for result in results[STUDENT]]
-  one = results[STUDENT][0]
-  headers = [
-    f'float MAE, BPM, {one["subjects"]} test subjects, '
-    f'{one["windows"]} windows',
-    'parameters',
-    *(f'seed {seed}' for seed in seeds),
-    'mean',
-    'standard deviation',
-    'RMSE, mean',
-  ]
-  lines = [
-    f'| {" | ".join(headers)} |',
-    f'|{"---|" * len(headers)}',
-  ]
-  for name, runs in results.items():
-    mae_bpm = [one['mae_bpm'] for one in runs]
-    cells = [
-      name,
-      f'{runs[0]["parameters"]:,}',
-      *(f'{value:.2f}' for value in mae_bpm),
-      f'{statistics.mean(mae_bpm):.2f}',
-      f'{statistics.stdev(mae_bpm):.2f}',
-      f'{statistics.mean(one["rmse_bpm"] for one in runs):.2f}',
-    ]
-    lines.append(f'| {" | ".join(cells)} |')
-  return '\n'.join(lines)
-
-
-def verdict(results: Mapping[str, Sequence[Mapping]]) -> str:
-  """Says in a line whether distillation helps.
-
-  Seed by seed, as a student alone and a distilled one begin with the same
-  weights: it helps, or harms, if the mean difference is more than two
-  standard errors from 0.
-  """
-  differences = [
-    distilled['mae_bpm'] - alone['mae_bpm']
-    for alone, distilled in zip(
-      results[STUDENT], results[DISTILLED], strict=True
-    )
-  ]
-  mean = statistics.mean(differences)
-  error = statistics.stdev(differences) / len(differences) ** 0.5
-  if abs(mean) <= 2 * error:
-    words = 'makes no difference beyond that between seeds'
-  else:
-    words = 'helps' if mean < 0 else 'harms'
-  return (
-    f'verdict: distillation {words}: distilled minus alone {mean:+.2f} BPM, '
-    f'standard error {error:.2f}, {len(differences)} seeds'
-  )
 
 
 if __name__ == '__main__':
