@@ -1,4 +1,4 @@
-"""Mean colour of the mid face → four int8 features that motion moves little.
+"""Mean colour of the mid face → four features that motion moves little.
 
 Motion and shade change red, green and blue alike; blood does not. So beside
 the CNN's features the pulse head reads the projections that POS and CHROM are
@@ -8,16 +8,18 @@ made of, of the colour's change against its running background, c = (x - b) /
   POS (Wang 2017):      g - b,       -2 r + g + b       times 128
   CHROM (de Haan 2013): 3 r - 2 g,    1.5 r + g - 1.5 b  times 64
 
-rounded and clipped to -128..127; code q stands for q / 128. The head divides
-each by its running deviation: the weights that POS and CHROM give their two
-signals are then within its reach, and others too. All arithmetic is float32 in
-the order written. NumPy only.
+in int16 codes, q standing for q / 1024: a step is a hundredth of a weak pulse,
+and the range that of a face that turns away from its lamp. (In int8, as the
+CNN's features are, a fifth of the samples of moving heads clipped.) The head
+divides each by its running deviation: the weights that POS and CHROM give
+their two signals are then within its reach, and others too. All arithmetic is
+float32 in the order written. NumPy only.
 """
 
 import numpy as np
 
 from rppg_tf import contract
-from rppg_tf.background import RunningBackground, to_codes
+from rppg_tf.background import RunningBackground
 
 _POS_GAIN = 128.0
 _CHROM_GAIN = 64.0
@@ -51,17 +53,19 @@ class ChrominanceStream:
       face_found: where False, the codes are 0 and the background starts anew.
 
     Returns:
-      int8 [4] codes of scale 1/128 and zero-point 0.
+      int16 [4] codes of scale 1/1024 and zero-point 0.
     """
     if not face_found:
       self._background.reset()
-      return np.zeros(contract.NUM_CHROMINANCE, np.int8)
+      return np.zeros(contract.NUM_CHROMINANCE, np.int16)
     background = self._background.push(mid_face_rgb, timestamp_s)
     change = mid_face_rgb - background
     change /= background + np.float32(1.0)
     red, green, blue = change
     by_red, by_green, by_blue = PROJECTIONS.T
-    return to_codes(by_red * red + by_green * green + by_blue * blue)
+    codes = np.rint(by_red * red + by_green * green + by_blue * blue)
+    limits = np.iinfo(np.int16)
+    return np.clip(codes, limits.min, limits.max).astype(np.int16)
 
 
 def chrominance_codes(
@@ -75,10 +79,10 @@ def chrominance_codes(
     face_found: bool [num_frames], as ChrominanceStream.push.
 
   Returns:
-    int8 [num_frames, 4].
+    int16 [num_frames, 4].
   """
   stream = ChrominanceStream()
-  codes = np.empty((len(mid_face_rgb), contract.NUM_CHROMINANCE), np.int8)
+  codes = np.empty((len(mid_face_rgb), contract.NUM_CHROMINANCE), np.int16)
   for index, rgb in enumerate(mid_face_rgb):
     codes[index] = stream.push(
       rgb, float(timestamp_s[index]), face_found[index]
@@ -91,10 +95,11 @@ def append(features: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
   Args:
     features: [num_frames, 48], int8 codes of the CNN or float32 features.
-    codes: int8 [num_frames, 4].
+    codes: int16 [num_frames, 4].
 
   Returns:
-    [num_frames, 52] of the type of `features`: what the pulse head reads.
+    [num_frames, 52], int16 codes or float32 features: what the pulse head
+    reads.
   """
   if features.dtype != np.int8:
     codes = codes * np.float32(contract.CHROMINANCE_SCALE)

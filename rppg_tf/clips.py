@@ -172,7 +172,7 @@ def prepare(recordings: tf.data.Dataset, mode: str) -> tf.data.Dataset:
     mode: one of background.MODES.
 
   Returns:
-    Dataset of {codes: int8 [frames, 3, 36, 36, 3], chrominance: int8
+    Dataset of {codes: int8 [frames, 3, 36, 36, 3], chrominance: int16
     [frames, 4], timestamp_s: float64 [frames], ppg, heart_rate_bpm: float32
     [frames]}, and of what teacher.attach has put there.
   """
@@ -186,7 +186,7 @@ def prepare(recordings: tf.data.Dataset, mode: str) -> tf.data.Dataset:
   def prepare_one(example):
     names = ('frames', 'mid_face_rgb', 'timestamp_s', 'face_found')
     codes, colour = tf.numpy_function(
-      codes_of, [example[name] for name in names], (tf.int8, tf.int8)
+      codes_of, [example[name] for name in names], (tf.int8, tf.int16)
     )
     codes.set_shape([None, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE])
     colour.set_shape([None, contract.NUM_CHROMINANCE])

@@ -53,7 +53,7 @@ void head_stream_init(stream_t *stream) {
 /* Pushes every grid sample; estimates at the first sample that is possible
  * and every `stride` samples after it. Returns the first bad status, or OK.
  */
-int32_t head_stream_push(stream_t *stream, const int8_t *codes,
+int32_t head_stream_push(stream_t *stream, const int16_t *codes,
                          const int32_t *older, const int32_t *newer,
                          const float *fraction, int32_t num_samples,
                          int32_t stride, float *pulse, float *heart_rate_bpm,
@@ -162,7 +162,7 @@ class CompiledHead:
     """Runs the head over a recording, from a fresh state.
 
     Args:
-      feature_codes: int8 [num_frames, 52]; a head that reads fewer takes the
+      feature_codes: int16 [num_frames, 52]; a head that reads fewer takes the
         first.
       timestamp_s: float64 [num_frames], seconds, never decreasing.
       window_stride: grid samples from one estimate to the next; the first is
@@ -211,7 +211,7 @@ class HeadStream:
     """Takes the next frames.
 
     Args:
-      feature_codes: int8 [num_frames, 52]; a head that reads fewer takes the
+      feature_codes: int16 [num_frames, 52]; a head that reads fewer takes the
         first.
       timestamp_s: float64 [num_frames], seconds, never decreasing, from push
         to push neither.
@@ -221,9 +221,9 @@ class HeadStream:
       estimates that fall due.
     """
     expected = (len(timestamp_s), contract.NUM_FRAME_FEATURES)
-    if feature_codes.dtype != np.int8 or feature_codes.shape != expected:
+    if feature_codes.dtype != np.int16 or feature_codes.shape != expected:
       raise ValueError(
-        f'feature_codes: expected int8 {expected}, got '
+        f'feature_codes: expected int16 {expected}, got '
         f'{feature_codes.dtype} {feature_codes.shape}'
       )
     feature_codes = feature_codes[:, : self._num_features]
@@ -263,7 +263,7 @@ def compare_with_keras(
   Args:
     compiled: the C of `head`.
     head: Keras model of build_pulse_head or build_window_head.
-    feature_codes: int8 [num_frames, 52], long enough for a window.
+    feature_codes: int16 [num_frames, 52], long enough for a window.
     timestamp_s: float64 [num_frames], seconds.
     scale, zero_point: of the CNN's 48 feature codes.
   """
@@ -326,7 +326,7 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
   library.head_stream_init.restype = None
   library.head_stream_push.argtypes = [
     _array_of(np.float64),
-    _array_of(np.int8),
+    _array_of(np.int16),
     _array_of(np.int32),
     _array_of(np.int32),
     _array_of(np.float32),

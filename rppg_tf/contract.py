@@ -38,11 +38,12 @@ RAW_ZERO_POINT = -128
 
 NUM_SPATIAL_FEATURES = 16  # per ROI frame: what one NPU call returns
 NUM_ROI_FEATURES = NUM_ROIS * NUM_SPATIAL_FEATURES  # 48 per video frame
-# Of the mid face's mean colour (rppg_tf/chrominance.py); code q is q / 128.
+# Of the mid face's mean colour (rppg_tf/chrominance.py); code q is q / 1024.
 NUM_CHROMINANCE = 4
-CHROMINANCE_SCALE = 1.0 / 128.0
-# What a frame leaves in the ring: the ROIs' features, then chrominance. The
-# pulse head reads all 52, UltraLightRPPG's window head the first 48.
+CHROMINANCE_SCALE = 1.0 / 1024.0
+# What a frame leaves in the ring, int16: the ROIs' int8 features, then
+# chrominance. The pulse head reads all 52, UltraLightRPPG's window head the
+# first 48.
 NUM_FRAME_FEATURES = NUM_ROI_FEATURES + NUM_CHROMINANCE
 MAX_PARAMETERS = 100_000
 

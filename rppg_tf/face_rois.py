@@ -1,13 +1,15 @@
 """Video frame -> face box -> three 36x36 RGB patches. OpenCV and numpy only.
 
 Made to be ported: everything that decides which pixels are cut
-(`FaceBoxStabiliser`, `roi_bounds_px`) is causal integer arithmetic that C can
-repeat exactly. The Haar cascade is not ported; on the board a detector of its
-own feeds the same stabiliser.
+(`FaceBoxStabiliser`, `FaceMotion`, `roi_bounds_px`) is causal and made of
+integers, or of sums in a given order, so that C can repeat it exactly. The
+Haar cascade is not ported; on the board a detector of its own feeds the same
+stabiliser.
 
     frame --(every 0.5 s)--> FaceDetector --> raw box
     raw box, time --> FaceBoxStabiliser --> box that stands still
-    frame, box --> cut_rois --> uint8 [3, 36, 36, 3] RGB and mid-face mean
+    frame, box --> FaceMotion --> how far the head has moved in it
+    frame, box, shift --> cut_rois --> uint8 [3, 36, 36, 3] RGB, mid-face mean
 
 A box is (x, y, width, height) in whole pixels of the full frame.
 """
@@ -20,7 +22,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from rppg_tf import contract
+from rppg_tf import contract, face_motion
 
 Box = tuple[int, int, int, int]
 
@@ -280,6 +282,7 @@ class FaceRoiExtractor:
     _roi_percent(geometry)
     self._geometry = geometry
     self._tracker = FaceTracker(detector or FaceDetector())
+    self._motion = face_motion.FaceMotion()
 
   def process(self, frame_bgr: np.ndarray, time_s: float) -> FaceRois:
     """Cuts the ROIs of the next frame.
@@ -297,15 +300,21 @@ class FaceRoiExtractor:
     _check_frame(frame_bgr)
     if self._tracker.is_look_due(time_s):
       self._tracker.look(frame_bgr, time_s)
-    return cut_face(frame_bgr, self._tracker.box_at(time_s), self._geometry)
+    box = self._tracker.box_at(time_s)
+    shift = self._motion.push(frame_bgr, box)
+    return cut_face(frame_bgr, box, self._geometry, shift)
 
 
 def cut_face(
-  frame_bgr: np.ndarray, box: Box | None, geometry: str = DEFAULT_ROI_GEOMETRY
+  frame_bgr: np.ndarray,
+  box: Box | None,
+  geometry: str = DEFAULT_ROI_GEOMETRY,
+  shift: face_motion.Shift = face_motion.STILL,
 ) -> FaceRois:
   """Cuts a face out of one frame, or zeros without a box; see cut_rois."""
   if box is not None:
-    return FaceRois(*cut_rois(frame_bgr, box, geometry), True, box)
+    cut = cut_rois(frame_bgr, box, geometry, shift)
+    return FaceRois(*cut, True, _moved(box, shift))
   rois = np.zeros((contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE), np.uint8)
   return FaceRois(
     rois, np.zeros(contract.NUM_CHANNELS, np.float32), False, None
@@ -313,12 +322,21 @@ def cut_face(
 
 
 def num_rows(box: Box | None, geometry: str = DEFAULT_ROI_GEOMETRY) -> int:
-  """How many rows of a frame, from the top, `cut_face` reads at most."""
+  """How many rows of a frame, from the top, are read at most.
+
+  By FaceMotion and `cut_face`, however far the head has moved in its box.
+  """
   if box is None:
     return 0
-  percents = (*_roi_percent(geometry), MID_FACE_PERCENT)
+  percents = (
+    *_roi_percent(geometry),
+    MID_FACE_PERCENT,
+    face_motion.PROFILE_PERCENT,
+  )
   end = box[1] + box[3]
-  return max(roi_bounds_px(box, percent, 0, end)[3] for percent in percents)
+  lowest = max(roi_bounds_px(box, percent, 0, end)[3] for percent in percents)
+  # One more: a rectangle between pixels takes part of the next.
+  return max(0, lowest + box[2] // face_motion.REACH_DIVISOR + 1)
 
 
 def _microseconds(time_s: float) -> int:
@@ -333,9 +351,6 @@ def roi_bounds_px(
 ) -> tuple[int, int, int, int]:
   """Pixel bounds of a region of a face box, clipped to the image.
 
-  A bound lies at `x + (width * percent + 50) // 100`: rounded to the nearest
-  pixel, half up, in integers. Parts outside of the image are cut off.
-
   Args:
     box: face box; may reach out of the image.
     percent: x from, x to, y from, y to, in percent of the box.
@@ -346,33 +361,31 @@ def roi_bounds_px(
     x0, x1, y0, y1: the region is image[y0:y1, x0:x1]. Empty (x1 <= x0 or
     y1 <= y0) where nothing of it is in the image.
   """
-  x, y, width, height = box
-  x_from, x_to, y_from, y_to = percent
-  return (
-    max(0, x + (width * x_from + 50) // 100),
-    min(width_px, x + (width * x_to + 50) // 100),
-    max(0, y + (height * y_from + 50) // 100),
-    min(height_px, y + (height * y_to + 50) // 100),
-  )
+  x0, x1, y0, y1 = face_motion.region_px(box, percent)
+  return max(0, x0), min(width_px, x1), max(0, y0), min(height_px, y1)
 
 
 def cut_rois(
-  frame_bgr: np.ndarray, box: Box, geometry: str = DEFAULT_ROI_GEOMETRY
+  frame_bgr: np.ndarray,
+  box: Box,
+  geometry: str = DEFAULT_ROI_GEOMETRY,
+  shift: face_motion.Shift = face_motion.STILL,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Cuts the three ROIs and the mid-face mean out of one frame.
 
   Each pixel of a 36x36 patch is the mean of the region over its area, with
-  fractions of source pixels weighted (`resize_by_area`).
+  fractions of source pixels weighted (`resize_by_area`). Patches move with the
+  head by whole pixels, the mid face by sixteenths (`face_motion.mean_rgb`).
 
   Args:
     frame_bgr: uint8 (height, width, 3).
     box: face box.
     geometry: a key of ROI_GEOMETRIES_PERCENT.
+    shift: how far the head has moved in the box.
 
   Returns:
     uint8 (3, 36, 36, 3) RGB patches and float32 (3,) mean R, G, B of the mid
-    face in [0, 255] (exact integer sum / number of pixels). A region of which
-    nothing is in the image is zero.
+    face in [0, 255]. A region of which nothing is in the image is zero.
 
   Raises:
     ValueError: not such a frame, or an unknown geometry.
@@ -381,13 +394,19 @@ def cut_rois(
   regions = _roi_percent(geometry)
   rois = np.zeros((contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE), np.uint8)
   for roi, percent in zip(rois, regions, strict=True):
-    patch = _crop(frame_bgr, box, percent)
+    patch = _crop(frame_bgr, _moved(box, shift), percent)
     if patch.size:
       # The colour order is turned after resizing: 1,296 pixels at most.
       cv2.cvtColor(resize_by_area(patch), cv2.COLOR_BGR2RGB, dst=roi)
-  mid_face = _crop(frame_bgr, box, MID_FACE_PERCENT)
-  mean_bgr = cv2.mean(mid_face) if mid_face.size else (0.0, 0.0, 0.0)
-  return rois, np.array(mean_bgr[2::-1], np.float32)
+  mid_face = face_motion.region_px(box, MID_FACE_PERCENT)
+  return rois, face_motion.mean_rgb(frame_bgr, mid_face, shift)
+
+
+def _moved(box: Box, shift: face_motion.Shift) -> Box:
+  """The box where the head is, to the nearest pixel."""
+  x, y, width, height = box
+  right_px, down_px = shift.whole()
+  return x + right_px, y + down_px, width, height
 
 
 def resize_by_area(patch: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Frames of a video → batches of normalised ROIs, by all cores.
 
-    frames ──▶ where is the face ──▶ decode, cut ──▶ normalise ──▶ Batch
-               (in order of time)    (all cores)    (in order of time)
+    frames ──▶ where is the face ──▶ decode ──▶ follow, cut, normalise ──▶ Batch
+               (in order of time)   (all cores)    (in order of time)
 
 The result is that of one thread, byte for byte. NumPy and OpenCV only.
 """
@@ -11,7 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rppg_tf import background, background_thread, chrominance, face_rois
+from rppg_tf import (
+  background,
+  background_thread,
+  chrominance,
+  face_motion,
+  face_rois,
+)
 from rppg_tf.jpeg_frame import JpegFrame, decoded
 from rppg_tf.ordered_map import ordered_map
 
@@ -27,7 +33,7 @@ class Batch(NamedTuple):
 
   Attributes:
     codes: int8 [num_frames, 3, 36, 36, 3] (background.py).
-    colour: int8 [num_frames, 4] (chrominance.py).
+    colour: int16 [num_frames, 4] (chrominance.py).
     elapsed_s: float64 [num_frames], seconds from the first frame.
     face_found: bool [num_frames].
     frame: the last frame.
@@ -45,7 +51,7 @@ class Batch(NamedTuple):
 
 
 class _Located(NamedTuple):
-  """A frame whose face box is known; `whole` if it was decoded for that."""
+  """A frame whose face box is known; `whole` once it is decoded."""
 
   frame: Frame
   whole: np.ndarray | None
@@ -103,22 +109,24 @@ def _cut(
 ) -> Iterator[tuple[_Located, face_rois.FaceRois]]:
   """Every frame that can be decoded, with what is cut from it."""
 
-  def cut(located: _Located) -> face_rois.FaceRois | None:
-    frame_bgr = located.whole
-    if frame_bgr is None:
-      num_rows = face_rois.num_rows(located.box, roi_geometry)
-      frame_bgr = decoded(located.frame, num_rows)
-    if frame_bgr is None:
-      return None
-    return face_rois.cut_face(frame_bgr, located.box, roi_geometry)
+  def decode(located: _Located) -> _Located:
+    if located.whole is not None:
+      return located
+    num_rows = face_rois.num_rows(located.box, roi_geometry)
+    return located._replace(whole=decoded(located.frame, num_rows))
 
-  def cut_with_frame(located: _Located):
-    return located._replace(whole=None), cut(located)
+  def cut() -> Iterator[tuple[_Located, face_rois.FaceRois]]:
+    motion = face_motion.FaceMotion()
+    for located in ordered_map(decode, _located(frames), num_threads):
+      if located.whole is None:
+        continue
+      shift = motion.push(located.whole, located.box)
+      face = face_rois.cut_face(located.whole, located.box, roi_geometry, shift)
+      yield located._replace(whole=None, box=face.box), face
 
-  pairs = ordered_map(cut_with_frame, _located(frames), num_threads)
   if num_threads > 1:
-    pairs = background_thread.ahead(pairs, _CUT_FRAMES)
-  return (pair for pair in pairs if pair[1] is not None)
+    return background_thread.ahead(cut(), _CUT_FRAMES)
+  return cut()
 
 
 def _located(frames: Iterable[tuple[Frame, float]]) -> Iterator[_Located]:

@@ -58,7 +58,7 @@ class KerasStream:
 
     Args:
       codes: int8 [num_frames, 3, 36, 36, 3] (background.py).
-      colour: int8 [num_frames, 4] (chrominance.py).
+      colour: int16 [num_frames, 4] (chrominance.py).
       timestamp_s: float64 [num_frames], seconds, never decreasing, from push
         to push neither.
 

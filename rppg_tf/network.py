@@ -44,7 +44,7 @@ class DecodeFrames(keras.layers.Layer):
 
 @keras.utils.register_keras_serializable('rppg_tf')
 class FrameFeatures(keras.layers.Layer):
-  """[batch*frames*3, 16], int8 [batch, frames, 4] → [batch, frames, 48 or 52].
+  """[batch*frames*3, 16], int16 [batch, frames, 4] → [batch, frames, 48 or 52].
 
   Feature 16 * roi + channel (forehead, left cheek, right cheek), and behind
   these, for a head that reads them, the chrominance.
@@ -127,7 +127,7 @@ def build_network(
 
   Returns:
     Model of the dictionary {codes: int8 [batch, frames, 3, 36, 36, 3],
-    chrominance: int8 [batch, frames, 4], older, newer: int32 [batch, samples],
+    chrominance: int16 [batch, frames, 4], older, newer: int32 [batch, samples],
     fraction: float32 [batch, samples]} → the head's outputs.
   """
   num_parameters = spatial_cnn.count_params() + head.count_params()
@@ -139,7 +139,7 @@ def build_network(
   frame_shape = (None, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE)
   codes = keras.Input(frame_shape, dtype=tf.int8, name='codes')
   chrominance = keras.Input(
-    (None, contract.NUM_CHROMINANCE), dtype=tf.int8, name='chrominance'
+    (None, contract.NUM_CHROMINANCE), dtype=tf.int16, name='chrominance'
   )
   timeline = _timeline_inputs()
   x = DecodeFrames(*input_quantisation, name='decode')(codes)

@@ -20,6 +20,7 @@ import tqdm
 
 from rppg_tf import (
   contract,
+  face_motion,
   face_rois,
   heart_rate_labels,
   patch_motion,
@@ -276,9 +277,11 @@ class _Camera:
       (len(frames), contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE), np.uint8
     )
     mid_face_rgb = np.empty((len(frames), contract.NUM_CHANNELS), np.float32)
+    motion = face_motion.FaceMotion()
     for index, box in enumerate(self._boxes(stamp_s)):
+      shift = motion.push(frames[index], box)
       # Cutting turns the colours around: ours are R, G, B already.
-      cut, mean = face_rois.cut_rois(frames[index], box)
+      cut, mean = face_rois.cut_rois(frames[index], box, shift=shift)
       rois[index], mid_face_rgb[index] = cut[..., ::-1], mean[::-1]
     return rois, mid_face_rgb
 

@@ -108,8 +108,8 @@ void temporal_head_init(temporal_head_state_t *state) {
 
 temporal_head_status_t temporal_head_push(
     temporal_head_state_t *state,
-    const int8_t older[TEMPORAL_HEAD_NUM_FEATURES],
-    const int8_t newer[TEMPORAL_HEAD_NUM_FEATURES], float fraction) {
+    const int16_t older[TEMPORAL_HEAD_NUM_FEATURES],
+    const int16_t newer[TEMPORAL_HEAD_NUM_FEATURES], float fraction) {
   if (!(fraction >= 0.0f && fraction <= 1.0f)) {
     return TEMPORAL_HEAD_BAD_FRACTION;
   }

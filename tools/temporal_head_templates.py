@@ -13,8 +13,9 @@ HEADER = Template("""\
  *
  * $title
  *
- * Input   int8 features of two video frames, $num_features each: first
- *         feature $features_per_roi * roi + channel, where code q stands for
+ * Input   int16 codes of two video frames, $num_features each: first the
+ *         CNN's int8 features, $features_per_roi * roi + channel, where q
+ *         stands for
  *         TEMPORAL_HEAD_INPUT_SCALE * (q - TEMPORAL_HEAD_INPUT_ZERO_POINT),
  *         then any chrominance, q * TEMPORAL_HEAD_CHROMINANCE_SCALE.
 $outputs
@@ -87,8 +88,8 @@ void temporal_head_init(temporal_head_state_t *state);
  */
 temporal_head_status_t temporal_head_push(
     temporal_head_state_t *state,
-    const int8_t older[TEMPORAL_HEAD_NUM_FEATURES],
-    const int8_t newer[TEMPORAL_HEAD_NUM_FEATURES], float fraction);
+    const int16_t older[TEMPORAL_HEAD_NUM_FEATURES],
+    const int16_t newer[TEMPORAL_HEAD_NUM_FEATURES], float fraction);
 
 /* The newest sample of the pulse wave: to plot it without an estimate. */
 float temporal_head_pulse(const temporal_head_state_t *state);
@@ -232,7 +233,7 @@ static void rectify(float *values, int32_t num_values) {
 }
 
 /* Values of one feature's codes; the last features are chrominance. */
-static void interpolate(const int8_t *older, const int8_t *newer,
+static void interpolate(const int16_t *older, const int16_t *newer,
                         float fraction, float *column) {
   for (int32_t index = 0; index < TEMPORAL_HEAD_NUM_FEATURES; ++index) {
     const int32_t is_roi = (index < TEMPORAL_HEAD_NUM_ROI_FEATURES);
