@@ -47,7 +47,7 @@ INGREDIENTS = (
 
 # Rms of the pulse over the mean of the skin's green light.
 _PULSE_RMS = (0.0007, 0.004)
-_PULSE_LESS_SHARE = 0.12
+_PULSE_LESS_SHARE = 0.2
 _CODEC_SHARES = {'none': 0.5, 'jpeg': 0.25, 'mpeg4': 0.1, 'h264': 0.15}
 _FACE_PX = (64, 150)
 # The skin is larger than the face box: it moves, and the box follows late.

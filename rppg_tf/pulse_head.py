@@ -50,7 +50,7 @@ _RATE_SKIP = (1.0, 0.5, 0.5)
 # How often training puts another recording's spectrum in a wave's place. On
 # recordings like those trained on the trained wave is nearly always right, and
 # the head would learn to believe it alone.
-_EXCHANGED = (0.3, 0.15, 0.15)
+_EXCHANGED = (0.1, 0.1, 0.1)
 
 
 def rates_bpm() -> np.ndarray:
