@@ -1,44 +1,16 @@
 """Frames through Python and through the firmware: the same bytes."""
 
-import itertools
-import pathlib
-import subprocess
-
 import numpy as np
 import pytest
 
-from rppg_tf import run_directory, video_heart_rate
+from rppg_tf import run_directory
 from rppg_tf.entry_point import InputError
-from rppg_tf.video_reader import VideoReader
 from tests import commands, fake_recordings
-from tests.referees import venv
+from tests.firmware_frames import REAL_VIDEO, expect, replay
 from tools import emit_golden_vectors, firmware_figures, firmware_stream
 from tools.firmware_stream import BGR888, FOUND, RGB565, RGB888, Frame
 
 _RUN = run_directory.PRETRAINED
-_REAL_VIDEO = (
-  pathlib.Path(__file__).parents[2]
-  / 'shared/real_video/talking_face_640x360_24fps.mp4'
-)
-
-
-def _replay(target: str, frames: list[Frame]) -> np.ndarray:
-  return np.stack(list(firmware_stream.replay(target, frames)))
-
-
-def _expect(video, max_frames: int | None = None, every: int = 1):
-  """Frames of a video, `every` apart, and what Python makes of them."""
-  pipeline = firmware_stream.PythonPipeline(
-    _RUN, firmware_stream.FIRMWARE / 'generated'
-  )
-  reader = VideoReader(video)
-  timed = video_heart_rate.elapsed_times(reader, reader.header_rate_hz, print)
-  both = [
-    pipeline.step(frame_bgr, round(time_s * 1e6))
-    for frame_bgr, time_s in itertools.islice(timed, 0, max_frames, every)
-  ]
-  frames, expected = zip(*both, strict=True)
-  return list(frames), np.stack(expected)
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -56,12 +28,12 @@ def recording(tmp_path_factory):
 @pytest.fixture(scope='module')
 def both_sides(recording):
   """Frames of the recording, and what Python makes of them."""
-  return _expect(recording)
+  return expect(recording)
 
 
 def test_a_video_reads_the_same_on_the_host(both_sides):
   frames, expected = both_sides
-  got = _replay('host', frames)
+  got = replay('host', frames)
   difference = firmware_stream.compare(expected, got)
   assert difference.is_same, difference
   assert difference.num_estimates == 31
@@ -73,9 +45,19 @@ def test_a_video_reads_the_same_on_the_host(both_sides):
 
 def test_host_and_m55_agree_to_the_bit_on_real_frames(both_sides):
   frames, expected = (side[:40] for side in both_sides)
-  got = _replay('qemu_scalar', frames)
+  got = replay('qemu_scalar', frames)
   assert firmware_stream.compare(expected, got).is_same
-  assert got.tobytes() == _replay('host', frames).tobytes()
+  assert got.tobytes() == replay('host', frames).tobytes()
+
+
+@pytest.mark.skipif(not REAL_VIDEO.is_file(), reason=f'no {REAL_VIDEO}')
+def test_a_real_face_gives_the_same_bytes_everywhere():
+  frames, expected = expect(REAL_VIDEO, max_frames=24)
+  host = replay('host', frames)
+  assert firmware_stream.compare(expected, host).is_same
+  assert np.any(host['codes'][-1]) and host['has_box'][-1]
+  for target in ('qemu', 'qemu_scalar'):
+    assert replay(target, frames).tobytes() == host.tobytes(), target
 
 
 # Regions of fractions of pixels; of whole numbers of pixels, 2x2 among them;
@@ -105,8 +87,8 @@ def test_formats_of_the_same_picture_give_the_same_bytes(shape, box):
       Frame(np.ascontiguousarray(image), 33_333 * at, FOUND, box, pixel_format)
       for at, image in enumerate(images)
     ]
-    results.append(_replay('host', frames))
-    results.append(_replay('qemu', frames))
+    results.append(replay('host', frames))
+    results.append(replay('qemu', frames))
   assert np.any(results[0]['codes'])
   for other in results[1:]:
     assert other.tobytes() == results[0].tobytes()
@@ -133,7 +115,7 @@ def test_a_difference_is_noticed():
 def test_a_firmware_that_ends_early_is_an_error():
   frame = Frame(np.zeros((2000, 2000, 3), np.uint8), 0)  # larger than 3 MiB
   with pytest.raises(InputError, match=r'exit status 1 after 0 frames'):
-    _replay('host', [frame])
+    replay('host', [frame])
 
 
 def test_run_firmware_prints_both_sides(recording):
@@ -147,12 +129,15 @@ def test_run_firmware_prints_both_sides(recording):
   )
 
 
-def test_the_cnn_is_litert_on_the_host(tmp_path):
-  crops = emit_golden_vectors.make_crops(600, seed=2)
+@pytest.mark.parametrize(
+  ('target', 'num_crops'), [('host', 600), ('qemu', 100), ('qemu_scalar', 100)]
+)
+def test_the_cnn_is_litert(target, num_crops, tmp_path):
+  crops = emit_golden_vectors.make_crops(num_crops, seed=2)
   expected = emit_golden_vectors.crop_features(
     crops, _RUN / run_directory.INT8_MODEL
   )
-  got = firmware_stream.run_crops('host', crops, tmp_path)
+  got = firmware_stream.run_crops(target, crops, tmp_path)
   np.testing.assert_array_equal(got, expected)
 
 
@@ -177,74 +162,3 @@ def test_limits_of_size_stack_and_instructions():
   }
   assert len(frames) == 5
   assert max(frames.values()) <= 1_500_000
-
-
-# --- `make bench` ------------------------------------------------------------
-
-
-@pytest.mark.bench
-def test_ten_recordings_and_a_real_face(tmp_path):
-  commands.run_well(
-    'tools.render_recordings',
-    f'--output_dir={tmp_path}',
-    '--num_recordings=10',
-    '--duration_s=14',
-    '--seed=55',
-  )
-  firmware_stream.build('host', 'qemu', 'qemu_scalar')
-  videos = sorted(tmp_path.glob('DATASET_2/*/vid.avi'))
-  assert len(videos) == 10
-  for video in [*videos, *filter(pathlib.Path.is_file, [_REAL_VIDEO])]:
-    frames, expected = _expect(video)
-    host = _replay('host', frames)
-    difference = firmware_stream.compare(expected, host)
-    print(video.parent.name, video.name, difference)
-    assert difference.is_same and difference.num_estimates > 0
-    # QEMU takes seconds for what a Cortex-M55 does in milliseconds: 5 or so
-    # frames/s are enough for estimates after 10 s.
-    frames, expected = _expect(video, 11 * 30, every=6)
-    host = _replay('host', frames)
-    difference = firmware_stream.compare(expected, host)
-    print('every sixth frame:', difference)
-    assert difference.is_same and difference.num_estimates > 0
-    for target in ('qemu', 'qemu_scalar'):
-      assert _replay(target, frames).tobytes() == host.tobytes(), target
-
-
-@pytest.mark.bench
-def test_the_cnn_on_ten_thousand_inputs(tmp_path):
-  crops = emit_golden_vectors.make_crops(10_000, seed=3)
-  model = _RUN / run_directory.INT8_MODEL
-  expected = emit_golden_vectors.crop_features(crops, model)
-  np.save(tmp_path / 'codes.npy', crops)
-  peer = pathlib.Path(venv.__file__).with_name('tflite_micro_peer.py')
-  firmware_stream.build('host', 'qemu', 'qemu_scalar')
-  subprocess.run(
-    [venv.python(), peer, model, tmp_path / 'codes.npy', tmp_path / 'out.npy'],
-    check=True,
-  )
-  micro = np.load(tmp_path / 'out.npy')
-  for target in ('host', 'qemu', 'qemu_scalar'):
-    got = firmware_stream.run_crops(target, crops, tmp_path)
-    print(target, np.count_nonzero(got != micro), 'bytes differ of', got.size)
-    np.testing.assert_array_equal(got, expected)
-    np.testing.assert_array_equal(got, micro)
-
-
-@pytest.mark.bench
-def test_a_day_of_frames():
-  firmware_stream.check_made(firmware_stream.make('build/host/day_test'))
-  program = firmware_stream.FIRMWARE / 'build/host/day_test'
-  done = subprocess.run([program, '24'], capture_output=True, text=True)
-  print(done.stdout)
-  assert done.returncode == 0
-
-
-@pytest.mark.bench
-def test_five_minutes_of_hostile_frames():
-  firmware_stream.check_made(firmware_stream.make('build/fuzz/fuzz'))
-  # Without the lock of firmware_stream.make, which others wait for.
-  command = ['make', '-s', '-C', str(firmware_stream.FIRMWARE), 'fuzz']
-  done = subprocess.run(command, capture_output=True, text=True, check=False)
-  print(done.stderr[-400:])
-  assert done.returncode == 0
