@@ -24,11 +24,12 @@ float rppg_background_begin(rppg_background_t *state, double elapsed_s) {
   return (float)((share > least) ? share : least);
 }
 
-/* Rounds to the nearest code. |value| < 2^31: it fits. */
+/* Rounds to the nearest code. The limits are whole: to cut before rounding
+ * is to cut after it. */
 static int8_t to_code(float value) {
-  int32_t code = (int32_t)rintf(value);
-  code = (code > INT8_MIN) ? code : INT8_MIN;
-  return (int8_t)((code < INT8_MAX) ? code : INT8_MAX);
+  const float low = (float)INT8_MIN;
+  const float high = (float)INT8_MAX;
+  return (int8_t)rintf(fminf(fmaxf(value, low), high));
 }
 
 #if RPPG_HAS_HELIUM
@@ -51,13 +52,16 @@ typedef char values_are_whole_vectors[(NUM_VALUES % 4 == 0) ? 1 : -1];
 void rppg_background_push(rppg_background_t *state, int32_t roi, float weight,
                           const uint8_t *patch, int8_t *codes) {
   float *background = state->background[roi];
-  const int32_t is_first = (state->frames_seen == 1u);
+  if (state->frames_seen == 1u) {
+    for (int32_t index = 0; index < NUM_VALUES; ++index) {
+      background[index] = (float)patch[index];
+    }
+  }
 #if RPPG_HAS_HELIUM
   /* A background below 1e-37 may be flushed to 0: 1 is added before use. */
   for (int32_t at = 0; at < NUM_VALUES; at += 4) {
     const float32x4_t pixel = vcvtq_f32_u32(vldrbq_u32(&patch[at]));
-    const float32x4_t before =
-        is_first ? pixel : vldrwq_f32(&background[at]);
+    const float32x4_t before = vldrwq_f32(&background[at]);
     const float32x4_t ratio = divide(pixel, vaddq_n_f32(before, 1.0f));
     const int32x4_t code = vcvtnq_s32_f32(
         vmulq_n_f32(vsubq_n_f32(ratio, 1.0f), RPPG_CODE_GAIN));
@@ -70,7 +74,7 @@ void rppg_background_push(rppg_background_t *state, int32_t roi, float weight,
 #else
   for (int32_t index = 0; index < NUM_VALUES; ++index) {
     const float pixel = (float)patch[index];
-    const float before = is_first ? pixel : background[index];
+    const float before = background[index];
     codes[index] =
         to_code((pixel / (before + 1.0f) - 1.0f) * RPPG_CODE_GAIN);
     background[index] = before + (pixel - before) * weight;

