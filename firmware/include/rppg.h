@@ -177,7 +177,10 @@ typedef struct {
 /* What cutting a region needs for a moment; here it is not on the stack. */
 typedef struct {
   uint16_t num_taps[RPPG_ROI_SIZE_PX / 4];
-  rppg_tap_t taps[RPPG_MAX_TAPS];
+  union {
+    rppg_tap_t taps[RPPG_MAX_TAPS];      /* with Helium */
+    rppg_span_t spans[RPPG_ROI_SIZE_PX]; /* without */
+  } columns;
   /* Channel by channel. */
   float row[RPPG_NUM_CHANNELS * RPPG_ROI_SIZE_PX];
   float sums[RPPG_NUM_CHANNELS * RPPG_ROI_SIZE_PX];

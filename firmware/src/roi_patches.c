@@ -97,6 +97,7 @@ static float weight_at(const rppg_span_t *span, int32_t index) {
  * sum lies side by side.
  */
 
+#if RPPG_HAS_HELIUM
 /* What one column adds, step by step. A span that has ended adds its last
  * pixel times 0. */
 static void fill_lane(const side_t *columns, const rppg_span_t *span,
@@ -116,7 +117,7 @@ static void fill_lane(const side_t *columns, const rppg_span_t *span,
 static void fill_taps(const side_t *columns, const rppg_image_t *image,
                       int32_t first_group, int32_t num_groups,
                       rppg_cut_scratch_t *scratch) {
-  rppg_tap_t *taps = scratch->taps;
+  rppg_tap_t *taps = scratch->columns.taps;
   for (int32_t group = 0; group < num_groups; ++group) {
     rppg_span_t spans[LANES];
     int32_t most = 0;
@@ -140,7 +141,14 @@ static int32_t do_taps_fit(const side_t *columns) {
   return GROUPS * (columns->length / SIZE + 2) <= RPPG_MAX_TAPS;
 }
 
-#if RPPG_HAS_HELIUM
+/* Works out what every row of the region needs. */
+static void plan_rows(const side_t *columns, const rppg_image_t *image,
+                      rppg_cut_scratch_t *scratch) {
+  if (do_taps_fit(columns)) {
+    fill_taps(columns, image, 0, GROUPS, scratch);
+  }
+}
+
 /* Weighted sums of the pixels of some groups, from the left; 3 bytes a
  * pixel. */
 static void sum_taps(const uint8_t *row, const rppg_tap_t *taps,
@@ -204,57 +212,6 @@ static void sum_packed_taps(const uint8_t *row, const rppg_tap_t *taps,
   }
 }
 
-#else
-/* sums += weight * pixel */
-static inline void add_pixel(const uint8_t *pixel, float weight,
-                             float *sums) {
-  sums[0] += (float)pixel[0] * weight;
-  sums[1] += (float)pixel[1] * weight;
-  sums[2] += (float)pixel[2] * weight;
-}
-
-/* The same sums, one by one. */
-static void sum_taps(const uint8_t *row, const rppg_tap_t *taps,
-                     const uint16_t *num_taps, int32_t num_groups,
-                     float *outputs) {
-  for (int32_t group = 0; group < num_groups; ++group) {
-    float *output = &outputs[group * LANES];
-    for (int32_t lane = 0; lane < LANES; ++lane) {
-      float sums[CHANNELS] = {0.0f, 0.0f, 0.0f};
-      for (int32_t index = 0; index < (int32_t)num_taps[group]; ++index) {
-        add_pixel(&row[taps[index].offsets[lane]], taps[index].weights[lane],
-                  sums);
-      }
-      output[lane] = sums[0];
-      output[SIZE + lane] = sums[1];
-      output[2 * SIZE + lane] = sums[2];
-    }
-    taps += num_taps[group];
-  }
-}
-
-/* The same; 2 bytes a pixel. */
-static void sum_packed_taps(const uint8_t *row, const rppg_tap_t *taps,
-                            const uint16_t *num_taps, int32_t num_groups,
-                            float *outputs) {
-  for (int32_t group = 0; group < num_groups; ++group) {
-    float *output = &outputs[group * LANES];
-    for (int32_t lane = 0; lane < LANES; ++lane) {
-      float sums[CHANNELS] = {0.0f, 0.0f, 0.0f};
-      for (int32_t index = 0; index < (int32_t)num_taps[group]; ++index) {
-        uint8_t rgb[CHANNELS];
-        rppg_unpack_565(&row[taps[index].offsets[lane]], rgb);
-        add_pixel(rgb, taps[index].weights[lane], sums);
-      }
-      output[lane] = sums[0];
-      output[SIZE + lane] = sums[1];
-      output[2 * SIZE + lane] = sums[2];
-    }
-    taps += num_taps[group];
-  }
-}
-#endif
-
 /* One source row brought to 36 pixels. */
 static void shrink_row(const rppg_image_t *image, const side_t *columns,
                        int32_t y, rppg_cut_scratch_t *scratch) {
@@ -265,14 +222,98 @@ static void shrink_row(const rppg_image_t *image, const side_t *columns,
       fill_taps(columns, image, group, 1, scratch);
     }
     if (image->format == RPPG_RGB565) {
-      sum_packed_taps(row, scratch->taps, scratch->num_taps, at_once,
+      sum_packed_taps(row, scratch->columns.taps, scratch->num_taps, at_once,
                       &scratch->row[group * LANES]);
     } else {
-      sum_taps(row, scratch->taps, scratch->num_taps, at_once,
+      sum_taps(row, scratch->columns.taps, scratch->num_taps, at_once,
                &scratch->row[group * LANES]);
     }
   }
 }
+
+#else
+/* Works out what every row of the region needs. */
+static void plan_rows(const side_t *columns, const rppg_image_t *image,
+                      rppg_cut_scratch_t *scratch) {
+  (void)image;
+  for (int32_t target = 0; target < SIZE; ++target) {
+    scratch->columns.spans[target] = span_at(columns, target);
+  }
+}
+
+/* sums += weight * pixel; of 3 bytes, or of 2. */
+static inline void add_pixel(const uint8_t *pixel, int32_t is_packed,
+                             float weight, float sums[CHANNELS]) {
+  uint8_t rgb[CHANNELS];
+  if (is_packed) {
+    rppg_unpack_565(pixel, rgb);
+  } else {
+    memcpy(rgb, pixel, sizeof rgb);
+  }
+  sums[0] += (float)rgb[0] * weight;
+  sums[1] += (float)rgb[1] * weight;
+  sums[2] += (float)rgb[2] * weight;
+}
+
+/* Weighted sums of the pixels of one span after the other, from the left, of
+ * pixels that are not repeated. `is_packed` is a constant wherever this is
+ * called. */
+static inline void sum_spans(const uint8_t *row, const rppg_span_t *spans,
+                             int32_t is_packed, float *outputs) {
+  const int32_t bytes = is_packed ? 2 : 3;
+  for (int32_t target = 0; target < SIZE; ++target) {
+    const rppg_span_t *span = &spans[target];
+    const uint8_t *pixel = &row[(int32_t)span->first * bytes];
+    const float middle = span->middle_weight;
+    float sums[CHANNELS] = {0.0f, 0.0f, 0.0f};
+    add_pixel(pixel, is_packed, span->first_weight, sums);
+    for (int32_t left = (int32_t)span->num - 2; left > 0; --left) {
+      pixel += bytes;
+      add_pixel(pixel, is_packed, middle, sums);
+    }
+    if (span->num > 1u) {
+      pixel += bytes;
+      add_pixel(pixel, is_packed, span->last_weight, sums);
+    }
+    outputs[target] = sums[0];
+    outputs[SIZE + target] = sums[1];
+    outputs[2 * SIZE + target] = sums[2];
+  }
+}
+
+/* The same of a region of fewer than 36 columns. */
+static void sum_repeated_spans(const uint8_t *row, const rppg_span_t *spans,
+                               int32_t repeats, int32_t is_packed,
+                               float *outputs) {
+  const int32_t bytes = is_packed ? 2 : 3;
+  for (int32_t target = 0; target < SIZE; ++target) {
+    const rppg_span_t *span = &spans[target];
+    float sums[CHANNELS] = {0.0f, 0.0f, 0.0f};
+    for (int32_t index = 0; index < (int32_t)span->num; ++index) {
+      const int32_t place = ((int32_t)span->first + index) / repeats;
+      add_pixel(&row[place * bytes], is_packed, weight_at(span, index), sums);
+    }
+    outputs[target] = sums[0];
+    outputs[SIZE + target] = sums[1];
+    outputs[2 * SIZE + target] = sums[2];
+  }
+}
+
+/* One source row brought to 36 pixels. */
+static void shrink_row(const rppg_image_t *image, const side_t *columns,
+                       int32_t y, rppg_cut_scratch_t *scratch) {
+  const uint8_t *row = rppg_pixel_at(image, columns->start, y);
+  const rppg_span_t *spans = scratch->columns.spans;
+  const int32_t is_packed = (image->format == RPPG_RGB565);
+  if (columns->repeats > 1) {
+    sum_repeated_spans(row, spans, columns->repeats, is_packed, scratch->row);
+  } else if (is_packed) {
+    sum_spans(row, spans, 1, scratch->row);
+  } else {
+    sum_spans(row, spans, 0, scratch->row);
+  }
+}
+#endif
 
 /* sums += weight * row */
 static void add_row(const float *row, float weight, float *sums) {
@@ -321,9 +362,7 @@ static void shrink(const rppg_image_t *image, const side_t *columns,
                    const side_t *rows, const rounding_t *rounding,
                    rppg_cut_scratch_t *scratch, uint8_t *patch) {
   int32_t shrunk_y = -1;
-  if (do_taps_fit(columns)) {
-    fill_taps(columns, image, 0, GROUPS, scratch);
-  }
+  plan_rows(columns, image, scratch);
   for (int32_t target = 0; target < SIZE; ++target) {
     const rppg_span_t span = span_at(rows, target);
     memset(scratch->sums, 0, sizeof scratch->sums);
