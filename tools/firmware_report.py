@@ -45,28 +45,42 @@ def _size_lines(figures: dict) -> list[str]:
   return lines + [f'| {name} | {value:,} |' for name, value in rows]
 
 
-def _instruction_lines(figures: dict) -> list[str]:
+def _estimated_ms(instructions: dict) -> dict:
+  """Returns {build: {stage: milliseconds}} of {build: {stage: count}}."""
   to_ms = _CYCLES.value / (_CLOCK_MHZ * 1e3)
+  return {
+    build: {name: round(count * to_ms, 4) for name, count in counts.items()}
+    for build, counts in instructions.items()
+  }
+
+
+def _instruction_lines(figures: dict) -> list[str]:
   lines = [
-    f'| instructions | scalar | Helium | ms at 800 MHz, '
-    f'{_CYCLES.value:g} cycles each |',
-    '|---|---|---|---|',
+    '| stage | instructions, scalar | Helium | estimated ms, scalar | Helium |',
+    '|---|---|---|---|---|',
   ]
-  helium = figures['instructions']['helium']
-  for name, scalar in figures['instructions']['scalar'].items():
+  counts, ms = figures['instructions'], figures['estimated_ms']
+  for name, scalar in counts['scalar'].items():
     lines.append(
-      f'| {name} | {scalar:,} | {helium[name]:,} | {helium[name] * to_ms:.3f} |'
+      f'| {name} | {scalar:,} | {counts["helium"][name]:,} '
+      f'| {ms["scalar"][name]:.3f} | {ms["helium"][name]:.3f} |'
     )
-  return lines
+  return [*lines, '', f'Estimated: {figures["assumption"]}.']
 
 
 def main() -> None:
   """Prints both tables."""
   figures = firmware_figures.measure(pathlib.Path(_RUN_DIR.value))
-  figures['assumed_cycles_per_instruction'] = _CYCLES.value
+  figures['estimated_ms'] = _estimated_ms(figures['instructions'])
+  figures['assumption'] = (
+    f'{_CLOCK_MHZ:g} MHz, {_CYCLES.value:g} cycles an instruction, zero-wait '
+    'memory; not measured on a board'
+  )
   print('\n'.join([*_size_lines(figures), '', *_instruction_lines(figures)]))
   if _JSON.value:
-    run_directory.write_json(pathlib.Path(_JSON.value), figures)
+    path = pathlib.Path(_JSON.value)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    run_directory.write_json(path, figures)
 
 
 if __name__ == '__main__':

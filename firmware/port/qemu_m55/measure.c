@@ -123,6 +123,7 @@ static void __attribute__((noinline)) measure_all(void) {
   report("nothing", stop(), 1u);
   (void)rppg_init(&state);
   measure_cut("888", &image, 200);
+  measure_cut("888", &image, 300);
   measure_cut("888", &image, 400);
   measure_cut("888", &image, 480);
   measure_background();
