@@ -21,7 +21,7 @@
  *         apart. Image, face and estimate are read or written during the call
  *         only.
  * Cost    Cortex-M55 instructions, gcc 12 -O2, scalar / Helium, 640x480 BGR,
- *         face 200 pixels wide: rppg_push_frame 1.4 M / 0.5 M and three runs
+ *         face 200 pixels wide: rppg_push_frame 1.0 M / 0.4 M and three runs
  *         of the CNN (portable: 8.1 M / 0.8 M each; the NPU: none);
  *         rppg_estimate 1.34 M / 0.39 M. `python -m tools.firmware_report`
  *         prints these, stage by stage.
