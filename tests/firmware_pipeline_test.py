@@ -9,7 +9,7 @@ from rppg_tf import run_directory
 from rppg_tf.entry_point import InputError
 from tests import commands, fake_recordings
 from tests.firmware_frames import REAL_VIDEO, expect, replay
-from tools import emit_golden_vectors, firmware_figures, firmware_stream
+from tools import emit_golden_vectors, firmware_stream
 from tools.firmware_stream import BGR888, FOUND, RGB565, RGB888, Frame
 
 _RUN = run_directory.PRETRAINED
@@ -143,8 +143,18 @@ def test_the_cnn_is_litert(target, num_crops, tmp_path):
   np.testing.assert_array_equal(got, expected)
 
 
-def test_limits_of_size_stack_and_instructions():
-  figures = firmware_figures.measure(_RUN)
+@pytest.fixture(scope='module')
+def report(tmp_path_factory):
+  """What firmware_report prints, and what it writes."""
+  path = tmp_path_factory.mktemp('report') / 'folder' / 'report.json'
+  words = ['--cycles_per_instruction=2', f'--json={path}']
+  done = commands.run('tools.firmware_report', *words)
+  assert done.returncode == 0, done.stderr
+  return done.stdout, json.loads(path.read_text())
+
+
+def test_limits_of_size_stack_and_instructions(report):
+  figures = report[1]
   assert figures['flash_bytes']['without_cnn'] <= 40_000
   assert figures['flash_bytes']['with_cnn'] <= 64_000
   assert figures['ram_bytes']['state'] <= 64_000
@@ -166,14 +176,10 @@ def test_limits_of_size_stack_and_instructions():
     assert scalar[f'{before}{face}'] <= 1_500_000, face
 
 
-def test_firmware_report_writes_what_it_prints(tmp_path):
-  path = tmp_path / 'folder' / 'report.json'
-  words = ['--cycles_per_instruction=2', f'--json={path}']
-  done = commands.run('tools.firmware_report', *words)
-  assert done.returncode == 0, done.stderr
-  assert '800 MHz, 2 cycles an instruction' in done.stdout
-  written = json.loads(path.read_text())
+def test_the_report_prints_what_it_writes(report):
+  printed, written = report
+  assert '800 MHz, 2 cycles an instruction' in printed
   count = written['instructions']['helium']['cnn_one_roi']
   ms = written['estimated_ms']['helium']['cnn_one_roi']
   assert ms == pytest.approx(count * 2 / 800e3, abs=1e-4)
-  assert f'{count:,} ' in done.stdout and f'{ms:.3f} |' in done.stdout
+  assert f'{count:,} ' in printed and f'{ms:.3f} |' in printed
