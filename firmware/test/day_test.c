@@ -22,7 +22,7 @@
 enum {
   SIDE = 72, /* regions of 36x14 and 18x25 pixels */
   PERIOD = 75,
-  SLOTS = 1 << 14,
+  SLOTS = 1 << 20, /* two inputs seldom want the same one */
   RATE_HZ = 30
 };
 
