@@ -20,9 +20,14 @@ MAX_CODE_DIFFERENCE = 1
 
 
 def session(content: bytes) -> onnxruntime.InferenceSession:
-  """Opens an ONNX file on one core of the CPU."""
+  """Opens an ONNX file on one core of the CPU.
+
+  Without VNNI (AVX2 alone) onnxruntime's int8 products saturate at 16 bit
+  unless it is told to be precise: up to 21 codes off.
+  """
   options = onnxruntime.SessionOptions()
   options.intra_op_num_threads = 1
+  options.add_session_config_entry('session.x64quantprecision', '1')
   return onnxruntime.InferenceSession(
     content, options, providers=['CPUExecutionProvider']
   )
