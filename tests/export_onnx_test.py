@@ -339,6 +339,6 @@ def test_without_onnx_one_line_says_what_to_install(tmp_path, monkeypatch):
     'u.find_spec = find_spec\n'
   )
   monkeypatch.setenv('PYTHONPATH', str(tmp_path))
-  done = commands.run('tools.export_onnx', f'--run_dir={tmp_path}')
+  done = commands.run_fresh('tools.export_onnx', f'--run_dir={tmp_path}')
   commands.assert_refused(done, 'pip install -e .[onnx]')
   assert len(done.stderr.strip().splitlines()) == 1

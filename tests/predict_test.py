@@ -45,7 +45,7 @@ needs_shared = pytest.mark.skipif(
 
 
 def _predict(*flags):
-  return commands.run('rppg_tf.predict', *flags, timeout_s=60)
+  return commands.run_fresh('rppg_tf.predict', *flags, timeout_s=60)
 
 
 @pytest.fixture(scope='module')

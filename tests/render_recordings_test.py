@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import pathlib
 import subprocess
 import sys
 import time
@@ -13,14 +12,12 @@ import numpy as np
 import pytest
 
 from rppg_tf import pulse_synthesis
+from tests import commands
 from tools import face_renderer, head_motion, mjpg_writer
-
-_ROOT = pathlib.Path(__file__).parents[1]
 
 
 def _run(*arguments):
-  command = [sys.executable, '-m', 'tools.render_recordings', *arguments]
-  return subprocess.run(command, cwd=_ROOT, capture_output=True, text=True)
+  return commands.run('tools.render_recordings', *arguments)
 
 
 def _renderer(seed, motion='normal', with_pulse=True, num_frames=60, rate=72.0):
@@ -129,7 +126,7 @@ def test_what_a_killed_render_left_is_removed_by_the_next(tmp_path):
   words = [f'--output_dir={tmp_path}', '--num_recordings=1', '--num_workers=1']
   killed = subprocess.Popen(
     [sys.executable, '-m', 'tools.render_recordings', *words, '--seed=1'],
-    cwd=_ROOT,
+    cwd=commands.ROOT,
     stderr=subprocess.DEVNULL,
     start_new_session=True,
   )

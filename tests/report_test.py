@@ -15,6 +15,7 @@ import numpy as np
 
 from rppg_tf import metrics, report_data
 from rppg_tf.entry_point import InputError
+from tests import commands
 
 _HOSTILE = '<script>alert("$x_1$ & more")</script>'
 _TRAIN_MEAN_BPM = 90.0
@@ -141,18 +142,7 @@ def _write_json(path, content):
 
 
 def _report(run_dir, *arguments):
-  return subprocess.run(
-    [
-      sys.executable,
-      '-m',
-      'rppg_tf.report',
-      f'--run_dir={run_dir}',
-      *arguments,
-    ],
-    capture_output=True,
-    text=True,
-    cwd=pathlib.Path(__file__).parents[1],
-  )
+  return commands.run('rppg_tf.report', f'--run_dir={run_dir}', *arguments)
 
 
 class _Page(html.parser.HTMLParser):

@@ -1,8 +1,6 @@
 """Distillation: losses, tables, models as teachers, and what is refused."""
 
 import dataclasses
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -482,29 +480,10 @@ def test_a_run_says_what_evaluation_says(tmp_path):
 # --- From the model or from its table ---------------------------------------
 
 
-@pytest.fixture(scope='module', autouse=True)
-def students(tmp_path_factory):
-  """Waits for both students' weights; they train beside the other tests."""
-  folder = tmp_path_factory.mktemp('students')
-  process = subprocess.Popen(
-    [sys.executable, '-m', 'tests.distilled_twice', str(folder)],
-    cwd=commands.ROOT,
-    stderr=subprocess.PIPE,
-    text=True,
-  )
-
-  def wait():
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    with np.load(folder / 'students.npz') as file:
-      return dict(file)
-
-  yield wait
-  process.kill()
-
-
-def test_the_table_of_a_run_makes_the_student_that_the_run_makes(students):
-  weights = students()
+def test_the_table_of_a_run_makes_the_student_that_the_run_makes(tmp_path):
+  done = commands.run('tests.distilled_twice', tmp_path)
+  assert done.returncode == 0, done.stderr
+  weights = np.load(tmp_path / 'students.npz')
   of_run = {n: w for n, w in weights.items() if n.startswith('run_')}
   assert len(of_run) == len(weights) / 2 == 28
   for name, values in of_run.items():
