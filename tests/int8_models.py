@@ -1,5 +1,7 @@
 """INT8 CNNs for the tests: the one that ships, and fresh ones."""
 
+import functools
+
 import numpy as np
 
 from rppg_tf import background, quantise, run_directory
@@ -38,6 +40,7 @@ def shipped() -> bytes:
   return (run_directory.PRETRAINED / run_directory.INT8_MODEL).read_bytes()
 
 
+@functools.cache
 def aware(mode: str = 'normalise') -> bytes:
   """A CNN converted through quantisation-aware training, not fine-tuned."""
   quantisation = background.input_quantisation(mode)
@@ -46,6 +49,7 @@ def aware(mode: str = 'normalise') -> bytes:
   )
 
 
+@functools.cache
 def post_training(mode: str = 'normalise') -> bytes:
   """The same CNN, quantised after training."""
   quantisation = background.input_quantisation(mode)
