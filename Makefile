@@ -72,7 +72,8 @@ demo: $(DEMO)/quantised
 test: .venv/installed .venv/pytorch .venv/onnx
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile \
+	  --no-loadscope-reorder --durations=20
 
 # What is slow, timed or statistical; prints the figures of docs/results.md.
 bench: .venv/installed .venv/pytorch .venv/onnx

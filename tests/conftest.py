@@ -38,3 +38,21 @@ def work(tmp_path_factory) -> pathlib.Path:
       assert built.returncode == 0, built.stderr
       (work / 'built').touch()
   return work
+
+
+# A minute or more each; the others fill what is left at the end.
+_LONGEST_FIRST = [
+  f'{name}_test.py'
+  for name in (
+    *('end_to_end', 'training_runs', 'firmware_build', 'import_pytorch'),
+    *('teacher', 'evaluation_protocols', 'compare_qat_ptq', 'tfds_ubfc'),
+    *('import_pytorch_weights', 'firmware_pipeline', 'firmware_stages'),
+    *('firmware_head', 'render_recordings', 'referees', 'quantise'),
+  )
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+  """Lets no process be left with a long file when the other has ended."""
+  places = {name: place for place, name in enumerate(_LONGEST_FIRST)}
+  items.sort(key=lambda item: places.get(item.path.name, len(places)))
