@@ -8,6 +8,9 @@ teacher of the same seed, and reads the float models' errors on the 10 s
 windows of the test subjects. Prints the table and the verdict; writes
 distillation.json and distillation.md beside the runs. What was trained before
 is kept, a training that was killed is resumed.
+
+Nine trainings, three of them of a wider network: `--epochs` and `--head_epochs`
+make all of them shorter, and the table says how long they were.
 """
 
 import pathlib
@@ -15,7 +18,7 @@ import pathlib
 from absl import flags
 
 from rppg_tf import evaluation, evaluation_runs, run_directory
-from rppg_tf.entry_point import run
+from rppg_tf.entry_point import InputError, run
 from tools.distillation_table import (
   DISTILLED,
   STUDENT,
@@ -47,6 +50,9 @@ _DISTILLED_FLAGFILE = flags.DEFINE_string(
 _EPOCHS = flags.DEFINE_integer(
   'epochs', None, 'Instead of what the flagfiles say.', lower_bound=1
 )
+_HEAD_EPOCHS = flags.DEFINE_integer(
+  'head_epochs', None, 'Instead of what the flagfiles say.', lower_bound=0
+)
 
 
 def main() -> None:
@@ -64,21 +70,41 @@ def main() -> None:
     _train(run_dirs[DISTILLED], _DISTILLED_FLAGFILE.value, seed, taught_by)
     for name, run_dir in run_dirs.items():
       results[name].append({'seed': seed, **_errors(run_dir)})
-  text = f'{table(results)}\n\n{verdict(results)}\n'
+  text = f'{table(results)}\n\n{_epochs(run_dirs)}\n{verdict(results)}\n'
   run_directory.write_json(output_dir / 'distillation.json', results)
   run_directory.write_bytes(output_dir / 'distillation.md', text.encode())
   print(text, end='')
 
 
 def _train(run_dir: pathlib.Path, flagfile: str, seed: int, *more: str) -> None:
+  wanted = {
+    flag.name: flag.value
+    for flag in (_EPOCHS, _HEAD_EPOCHS)
+    if flag.value is not None
+  }
   # Written last, so what has it is whole.
   if (run_dir / 'metrics.json').is_file():
+    trained = run_directory.read_flags(run_dir)
+    for name, value in wanted.items():
+      if trained[name] != value:
+        raise InputError(
+          f'{run_dir}: was trained with --{name}={trained[name]}, not {value}; '
+          'give another --output_dir'
+        )
     return
-  if _EPOCHS.value:
-    more = (*more, f'--epochs={_EPOCHS.value}')
+  more = (*more, *(f'--{name}={value}' for name, value in wanted.items()))
   evaluation_runs.train(
     run_dir, _DATA_DIR.value, flagfile, f'--seed={seed}', *more
   )
+
+
+def _epochs(run_dirs: dict[str, pathlib.Path]) -> str:
+  """Says how long each model was trained."""
+  said = []
+  for name, run_dir in run_dirs.items():
+    values = run_directory.read_flags(run_dir)
+    said.append(f'{name} {values["epochs"]} and {values["head_epochs"]}')
+  return f'epochs of the network and of the head alone: {", ".join(said)}'
 
 
 def _errors(run_dir: pathlib.Path) -> dict:
