@@ -156,10 +156,13 @@ def test_bad_weights_are_refused_and_nothing_is_written(work, tmp_path):
     'nan': (nan, 'fc.2.bias: not all finite'),
     'list': ([state], 'expected a state_dict'),
     'model': (torch.nn.Linear(3, 4), 'could run code'),
+    'truncated': (state, 'not a whole file of torch.save'),
   }
   for name, (content, part) in cases.items():
     path = tmp_path / f'{name}.pth'
     torch.save(content, path)
+    if name == 'truncated':
+      path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(InputError) as caught:
       pytorch_run.import_weights(
         path, tmp_path / 'run', str(work / 'data'), 'original'
