@@ -15,6 +15,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from rppg_tf.face_box import Box
+
 # Positions finer than a pixel are integers, in this many parts of one.
 SUBPIXELS = 16
 # The part of the box that is looked at (percent: x from, x to, y from, y to).
@@ -58,14 +60,12 @@ class FaceMotion:
     self._shift = STILL
     self._templates: tuple[np.ndarray, np.ndarray] | None = None
 
-  def push(
-    self, frame_bgr: np.ndarray, box: tuple[int, int, int, int] | None
-  ) -> Shift:
+  def push(self, frame_bgr: np.ndarray, box: Box | None) -> Shift:
     """Looks at the next frame.
 
     Args:
       frame_bgr: uint8 (height, width, 3), any order of colours.
-      box: the face's, of face_rois.FaceBoxStabiliser, or None.
+      box: the face's, of face_box.FaceBoxStabiliser, or None.
 
     Returns:
       Where the head is in this frame as seen from where it was in the first
@@ -117,7 +117,7 @@ def _limited(value: int, limit: int) -> int:
 
 
 def region_px(
-  box: tuple[int, int, int, int], percent: tuple[int, int, int, int]
+  box: Box, percent: tuple[int, int, int, int]
 ) -> tuple[int, int, int, int]:
   """Returns x0, x1, y0, y1 of a region of a box, in or outside of the image.
 
@@ -125,7 +125,7 @@ def region_px(
   pixel, half up, in integers.
 
   Args:
-    box: x, y, width, height.
+    box: the face's.
     percent: x from, x to, y from, y to, in percent of the box.
   """
   x, y, width, height = box

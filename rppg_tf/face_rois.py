@@ -1,7 +1,7 @@
 """Video frame -> face box -> three 36x36 RGB patches. OpenCV and numpy only.
 
 Made to be ported: everything that decides which pixels are cut
-(`FaceBoxStabiliser`, `FaceMotion`, `roi_bounds_px`) is causal and made of
+(`face_box.py`, `face_motion.py`, `roi_bounds_px`) is causal and made of
 integers, or of sums in a given order, so that C can repeat it exactly. The
 Haar cascade is not ported; on the board a detector of its own feeds the same
 stabiliser.
@@ -10,21 +10,16 @@ stabiliser.
     raw box, time --> FaceBoxStabiliser --> box that stands still
     frame, box --> FaceMotion --> how far the head has moved in it
     frame, box, shift --> cut_rois --> uint8 [3, 36, 36, 3] RGB, mid-face mean
-
-A box is (x, y, width, height) in whole pixels of the full frame.
 """
 
 import math
-import statistics
-from collections import deque
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from rppg_tf import contract, face_motion
-
-Box = tuple[int, int, int, int]
+from rppg_tf.face_box import Box, FaceBoxStabiliser
 
 # Regions as percent of the face box (x from, x to, y from, y to), in the order
 # of contract.ROI_NAMES. `inner` keeps hair and background out; `original` is
@@ -47,19 +42,6 @@ MIN_FACE_SHARE = 0.15
 # With a face in view, faces below this share of its width are not looked for:
 # they could not be the largest, and they are most of the cascade's work.
 MIN_TRACKED_SHARE = 0.7
-
-# --- Stabilisation ----------------------------------------------------------
-
-NUM_RECENT_DETECTIONS = 5
-# Time, not a count of frames: 23 and 60 frames/s then behave alike.
-DETECTION_INTERVAL_US = 500_000
-# While recent detections are few or disagree with the box.
-UNSETTLED_INTERVAL_US = 100_000
-# The box moves when the median has moved by more than width / 10 ...
-MOVE_DIVISOR = 10
-# ... or has grown or shrunk by more than width / 8.
-RESIZE_DIVISOR = 8
-MAX_FACE_HOLD_US = round(contract.MAX_FACE_HOLD_S * 1e6)
 
 
 class FaceRois(NamedTuple):
@@ -135,75 +117,6 @@ class FaceDetector:
       return None
     # Of equals the upper left one: the order of OpenCV's list is not defined.
     return min(map(tuple, boxes.tolist()), key=lambda b: (-b[2] * b[3], b[:2]))
-
-
-class FaceBoxStabiliser:
-  """Makes a box that stands still out of detections that jitter.
-
-  The box is the median of the last five detections, taken over only when it
-  has moved by more than a tenth or changed size by more than an eighth of the
-  width; else the box does not move by a pixel. One false detection therefore
-  changes nothing, and a real move is followed at the third detection: 0.3 s,
-  since detections come faster as soon as one disagrees with the box.
-
-  Integers only, so that C can repeat it exactly. For each frame:
-
-      if stabiliser.is_detection_due(time_us):
-        stabiliser.update(detector.find(frame), time_us)
-      box = stabiliser.box_at(time_us)
-  """
-
-  def __init__(self):
-    self._recent: deque[Box] = deque(maxlen=NUM_RECENT_DETECTIONS)
-    self._box: Box | None = None
-    self._settled = False
-    self._missed = True  # the last detection found nothing, or none was made
-    self._last_try_us = 0
-    self._last_seen_us = 0
-
-  def is_detection_due(self, time_us: int) -> bool:
-    """Whether to run the detector on the frame of this time.
-
-    Args:
-      time_us: time of the frame, in microseconds, not decreasing.
-
-    Returns:
-      True at the first frame, at every frame while the face is lost, and
-      after 0.5 s (0.1 s while unsettled) otherwise.
-    """
-    interval_us = (
-      DETECTION_INTERVAL_US if self._settled else UNSETTLED_INTERVAL_US
-    )
-    return self._missed or time_us - self._last_try_us >= interval_us
-
-  def update(self, detection: Box | None, time_us: int) -> None:
-    """Takes the detector's answer on the frame of this time.
-
-    Args:
-      detection: box of positive width and height, or None.
-      time_us: time of the frame, in microseconds, not decreasing.
-    """
-    self._last_try_us = time_us
-    self._missed = detection is None
-    if detection is None:
-      return
-    if time_us - self._last_seen_us > MAX_FACE_HOLD_US:
-      self._recent.clear()  # too old to be of use
-    self._last_seen_us = time_us
-    self._recent.append(detection)
-    # The lower median: of an even number no two values are averaged.
-    median = tuple(map(statistics.median_low, zip(*self._recent, strict=True)))
-    if self._box is None or _has_moved(self._box, median):
-      self._box = median
-    self._settled = len(
-      self._recent
-    ) == NUM_RECENT_DETECTIONS and not _has_moved(self._box, detection)
-
-  def box_at(self, time_us: int) -> Box | None:
-    """The box to cut with: the last one is held for 1 s, then None."""
-    if time_us - self._last_seen_us > MAX_FACE_HOLD_US:
-      return None
-    return self._box
 
 
 class FaceTracker:
@@ -314,7 +227,7 @@ def cut_face(
   """Cuts a face out of one frame, or zeros without a box; see cut_rois."""
   if box is not None:
     cut = cut_rois(frame_bgr, box, geometry, shift)
-    return FaceRois(*cut, True, _moved(box, shift))
+    return FaceRois(*cut, True, moved_box(box, shift))
   rois = np.zeros((contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE), np.uint8)
   return FaceRois(
     rois, np.zeros(contract.NUM_CHANNELS, np.float32), False, None
@@ -394,7 +307,7 @@ def cut_rois(
   regions = _roi_percent(geometry)
   rois = np.zeros((contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE), np.uint8)
   for roi, percent in zip(rois, regions, strict=True):
-    patch = _crop(frame_bgr, _moved(box, shift), percent)
+    patch = _crop(frame_bgr, moved_box(box, shift), percent)
     if patch.size:
       # The colour order is turned after resizing: 1,296 pixels at most.
       cv2.cvtColor(resize_by_area(patch), cv2.COLOR_BGR2RGB, dst=roi)
@@ -402,7 +315,7 @@ def cut_rois(
   return rois, face_motion.mean_rgb(frame_bgr, mid_face, shift)
 
 
-def _moved(box: Box, shift: face_motion.Shift) -> Box:
+def moved_box(box: Box, shift: face_motion.Shift) -> Box:
   """The box where the head is, to the nearest pixel."""
   x, y, width, height = box
   right_px, down_px = shift.whole()
@@ -446,22 +359,6 @@ def _crop(
   height_px, width_px = frame.shape[:2]
   x0, x1, y0, y1 = roi_bounds_px(box, percent, width_px, height_px)
   return frame[y0 : max(y0, y1), x0 : max(x0, x1)]
-
-
-def _has_moved(box: Box, other: Box) -> bool:
-  """Whether `other` is more than jitter away from `box`."""
-  for start in (0, 1):  # x and width, y and height
-    side = box[2 + start]
-    other_side = other[2 + start]
-    # Twice the shift of the centre, so that it is an integer.
-    double_shift = abs(
-      (2 * other[start] + other_side) - (2 * box[start] + side)
-    )
-    if double_shift * MOVE_DIVISOR > 2 * side:
-      return True
-    if abs(other_side - side) * RESIZE_DIVISOR > side:
-      return True
-  return False
 
 
 def _roi_percent(geometry: str) -> tuple[tuple[int, int, int, int], ...]:

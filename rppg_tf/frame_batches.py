@@ -15,6 +15,7 @@ from rppg_tf import (
   background,
   background_thread,
   chrominance,
+  face_box,
   face_motion,
   face_rois,
 )
@@ -46,7 +47,7 @@ class Batch(NamedTuple):
   elapsed_s: np.ndarray
   face_found: np.ndarray
   frame: Frame
-  box: face_rois.Box | None
+  box: face_box.Box | None
   roi_geometry: str
 
 
@@ -56,7 +57,7 @@ class _Located(NamedTuple):
   frame: Frame
   whole: np.ndarray | None
   time_s: float
-  box: face_rois.Box | None
+  box: face_box.Box | None
   num_faces: int
 
 

@@ -20,6 +20,7 @@ import tqdm
 
 from rppg_tf import (
   contract,
+  face_box,
   face_motion,
   face_rois,
   heart_rate_labels,
@@ -285,10 +286,10 @@ class _Camera:
       rois[index], mid_face_rgb[index] = cut[..., ::-1], mean[::-1]
     return rois, mid_face_rgb
 
-  def _boxes(self, stamp_s: np.ndarray) -> Iterator[face_rois.Box]:
+  def _boxes(self, stamp_s: np.ndarray) -> Iterator[face_box.Box]:
     """The box of every frame: detections jitter, the stabiliser holds."""
     rng, face_px = self._box_rng, self._face_px
-    stabiliser = face_rois.FaceBoxStabiliser()
+    stabiliser = face_box.FaceBoxStabiliser()
     jitter_px = rng.uniform(0.005, 0.03) * face_px
     corner = (self._seen_px - face_px) / 2 + rng.normal(0, 2, 2)
     for index, time_s in enumerate(stamp_s):

@@ -19,7 +19,7 @@ from rppg_tf import (
   chrominance,
   confidence,
   contract,
-  face_rois,
+  face_box,
   run_directory,
 )
 from rppg_tf.compiled_head import (
@@ -75,7 +75,7 @@ class Excerpt(NamedTuple):
   estimate: Estimate
   pulse: np.ndarray
   frame_bgr: np.ndarray
-  box: face_rois.Box
+  box: face_box.Box
   roi_geometry: str
 
 

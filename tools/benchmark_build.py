@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 import cv2
 import numpy as np
 
-from rppg_tf import contract, face_rois, recordings
+from rppg_tf import contract, face_box, face_motion, face_rois, recordings
 from rppg_tf.entry_point import InputError
 from rppg_tf.video_reader import VideoReader
 from tools.benchmark_process import now
@@ -34,7 +34,7 @@ _REGIONS = face_rois.ROI_GEOMETRIES_PERCENT[face_rois.DEFAULT_ROI_GEOMETRY]
 
 def plain_script(
   video: pathlib.Path, num_frames: int
-) -> tuple[list[np.ndarray], list[face_rois.Box | None]]:
+) -> tuple[list[np.ndarray], list[face_box.Box | None]]:
   """Makes windows as the obvious script does.
 
   The cascade is loaded for every frame and run on all of it, with the
@@ -72,12 +72,12 @@ def plain_script(
   return windows, boxes
 
 
-def _largest(faces: Iterable) -> face_rois.Box | None:
+def _largest(faces: Iterable) -> face_box.Box | None:
   boxes = [tuple(int(side) for side in face) for face in faces]
   return max(boxes, key=lambda box: box[2] * box[3], default=None)
 
 
-def _plain_patches(frame_bgr: np.ndarray, box: face_rois.Box) -> np.ndarray:
+def _plain_patches(frame_bgr: np.ndarray, box: face_box.Box) -> np.ndarray:
   """float32 (3, 36, 36, 3) RGB in [0, 1]."""
   frame_rgb = cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2RGB)
   height_px, width_px = frame_rgb.shape[:2]
@@ -93,7 +93,7 @@ def _plain_patches(frame_bgr: np.ndarray, box: face_rois.Box) -> np.ndarray:
 
 
 def roi_distances_px(
-  folder: pathlib.Path, boxes: list[face_rois.Box | None]
+  folder: pathlib.Path, boxes: list[face_box.Box | None]
 ) -> dict[str, list[float]]:
   """How far our ROIs lie from those of detecting on every frame.
 
@@ -103,32 +103,44 @@ def roi_distances_px(
 
   Returns:
     Distances between the centres of each ROI in each frame, pixels:
-    `held`, where the box of every frame goes through our stabiliser too, and
-    `raw`, where it is cut as detected.
+    `held`, where the box of every frame goes through our stabiliser and
+    follows the head too, and `raw`, where it is cut as detected.
   """
   stamps_s = recordings.parse_ground_truth(
     folder / recordings.GROUND_TRUTH_NAME
   ).timestamp_s
   tracker = face_rois.FaceTracker(face_rois.FaceDetector())
-  stabiliser = face_rois.FaceBoxStabiliser()
+  stabiliser = face_box.FaceBoxStabiliser()
+  motions = [face_motion.FaceMotion() for _ in range(2)]
   distances = {'held': [], 'raw': []}
   frames = VideoReader(folder / recordings.VIDEO_NAME)
   # The list first: no frame is read that is not compared.
   for raw, (frame_bgr, _), time_s in zip(boxes, frames, stamps_s, strict=False):
     if tracker.is_look_due(time_s):
       tracker.look(frame_bgr, time_s)
-    ours = tracker.box_at(time_s)
     time_us = round(time_s * 1e6)
     stabiliser.update(raw, time_us)
-    others = {'held': stabiliser.box_at(time_us), 'raw': raw}
+    ours = _followed(motions[0], frame_bgr, tracker.box_at(time_s))
+    held = _followed(motions[1], frame_bgr, stabiliser.box_at(time_us))
+    others = {'held': held, 'raw': raw}
     for name, other in others.items():
       if ours is not None and other is not None:
         distances[name] += _centre_distances_px(ours, other, frame_bgr)
   return distances
 
 
+def _followed(
+  motion: face_motion.FaceMotion,
+  frame_bgr: np.ndarray,
+  box: face_box.Box | None,
+) -> face_box.Box | None:
+  """The box where the head is."""
+  shift = motion.push(frame_bgr, box)
+  return box and face_rois.moved_box(box, shift)
+
+
 def _centre_distances_px(
-  box: face_rois.Box, other: face_rois.Box, frame: np.ndarray
+  box: face_box.Box, other: face_box.Box, frame: np.ndarray
 ) -> list[float]:
   """One for each ROI."""
   height_px, width_px = frame.shape[:2]
@@ -183,7 +195,7 @@ def roi(recordings_dir: pathlib.Path) -> dict:
 
 def _pooled_distances_px(
   recordings_dir: pathlib.Path,
-  boxes: list[list[face_rois.Box | None]],
+  boxes: list[list[face_box.Box | None]],
 ) -> dict[str, list[float]]:
   """roi_distances_px of all recordings together."""
   pooled = {'held': [], 'raw': []}
