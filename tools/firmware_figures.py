@@ -128,8 +128,11 @@ def _with_sums(counts: dict[str, int]) -> dict[str, int]:
   for name, count in counts.items():
     if name.startswith('roi_cut_'):
       face = name.removeprefix('roi_cut_')
-      sums[f'cut_mean_background_{face}'] = (
-        count + counts[f'mid_face_{face}'] + counts['background_3_rois']
+      sums[f'motion_cut_mean_background_{face}'] = (
+        counts[f'face_motion_{face}']
+        + count
+        + counts[f'mid_face_{face}']
+        + counts['background_3_rois']
       )
   return counts | sums
 

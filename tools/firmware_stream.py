@@ -22,6 +22,7 @@ from rppg_tf import (
   chrominance,
   compiled_head,
   contract,
+  face_box,
   face_rois,
   run_directory,
 )
@@ -74,7 +75,7 @@ FRAME_OUT = np.dtype(
     ('box', '<i4', 4),
     ('num_cnn_runs', '<i4'),
     ('codes', 'i1', (contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE)),
-    ('features', 'i1', contract.NUM_FRAME_FEATURES),
+    ('features', '<i2', contract.NUM_FRAME_FEATURES),
   ]
 )
 
@@ -93,7 +94,7 @@ class Frame(NamedTuple):
   pixels: np.ndarray
   time_us: int
   detection: int = NOT_LOOKED_FOR
-  box: face_rois.Box = (0, 0, 0, 0)
+  box: face_box.Box = (0, 0, 0, 0)
   pixel_format: int = BGR888
 
   def encode(self) -> bytes:
@@ -268,7 +269,7 @@ class _NotedDetector:
   def __init__(self, detector):
     self._detector = detector
     self.was_asked = False
-    self.answer: face_rois.Box | None = None
+    self.answer: face_box.Box | None = None
 
   def find(self, frame, tracked_width_px=0):
     self.was_asked = True
@@ -359,7 +360,7 @@ class Difference(NamedTuple):
     num_frames: compared.
     num_estimates: frames with an estimate on both sides.
     codes: int8 inputs of the CNN that differ.
-    features: int8 features that differ.
+    features: of them, int8 and chrominance, that differ.
     others: frames of which box, samples, detection due or mid-face differ.
     max_bpm: largest difference of the heart rates.
   """

@@ -155,6 +155,21 @@ typedef struct {
   int64_t last_seen_us;
 } rppg_face_box_t;
 
+/* How far the head has moved, to the right and down, in 1/RPPG_SUBPIXELS of a
+ * pixel. */
+typedef struct {
+  int32_t x, y;
+} rppg_shift_t;
+
+typedef struct {
+  rppg_box_t box; /* that the templates are of; zeros without one */
+  rppg_shift_t shift;
+  /* Sums over the columns and over the rows of the box, mean 1. */
+  float template_x[RPPG_MAX_BINS];
+  float template_y[RPPG_MAX_BINS];
+  uint8_t has_template;
+} rppg_face_motion_t;
+
 /* The source pixels of one target pixel along one side: `num` from `first`
  * on, with weights that differ at both ends. */
 typedef struct {
@@ -198,7 +213,7 @@ typedef struct {
 /* What a frame leaves for the temporal head: the regions' features, then the
  * mid face's chrominance. */
 typedef struct {
-  int8_t codes[RPPG_NUM_FRAME_FEATURES];
+  int16_t codes[RPPG_NUM_FRAME_FEATURES];
 } rppg_features_t;
 
 typedef struct {
@@ -211,6 +226,7 @@ typedef struct {
 
 typedef struct {
   rppg_face_box_t face_box;
+  rppg_face_motion_t motion;
   rppg_background_t background;
   rppg_timeline_t timeline;
   temporal_head_state_t head;
@@ -260,7 +276,8 @@ rppg_status_t rppg_push_frame(rppg_state_t *state, const rppg_image_t *image,
 rppg_status_t rppg_estimate(const rppg_state_t *state,
                             rppg_estimate_t *estimate);
 
-/* The box that the last frame was cut with: to draw it.
+/* The box that the last frame was cut with, where the head was in it: to draw
+ * it.
  *
  * Returns OK; NO_FACE, where *box is not written; or BAD_ARGUMENT.
  */

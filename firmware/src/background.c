@@ -24,12 +24,10 @@ float rppg_background_begin(rppg_background_t *state, double elapsed_s) {
   return (float)((share > least) ? share : least);
 }
 
-/* Rounds to the nearest code. The limits are whole: to cut before rounding
- * is to cut after it. */
-static int8_t to_code(float value) {
-  const float low = (float)INT8_MIN;
-  const float high = (float)INT8_MAX;
-  return (int8_t)rintf(fminf(fmaxf(value, low), high));
+/* Rounds to the nearest code. The limits are whole: to cut before rounding is
+ * to cut after it. */
+static float to_code(float value, float low, float high) {
+  return rintf(fminf(fmaxf(value, low), high));
 }
 
 #if RPPG_HAS_HELIUM
@@ -75,8 +73,8 @@ void rppg_background_push(rppg_background_t *state, int32_t roi, float weight,
   for (int32_t index = 0; index < NUM_VALUES; ++index) {
     const float pixel = (float)patch[index];
     const float before = background[index];
-    codes[index] =
-        to_code((pixel / (before + 1.0f) - 1.0f) * RPPG_CODE_GAIN);
+    const float value = (pixel / (before + 1.0f) - 1.0f) * RPPG_CODE_GAIN;
+    codes[index] = (int8_t)to_code(value, (float)INT8_MIN, (float)INT8_MAX);
     background[index] = before + (pixel - before) * weight;
   }
 #endif
@@ -84,7 +82,7 @@ void rppg_background_push(rppg_background_t *state, int32_t roi, float weight,
 
 void rppg_chrominance_push(rppg_background_t *state, float weight,
                            const float rgb[RPPG_NUM_CHANNELS],
-                           int8_t *codes) {
+                           int16_t *codes) {
   static const float projections[RPPG_NUM_CHROMINANCE][RPPG_NUM_CHANNELS] =
       RPPG_CHROMINANCE_PROJECTIONS;
   const int32_t is_first = (state->frames_seen == 1u);
@@ -97,7 +95,9 @@ void rppg_chrominance_push(rppg_background_t *state, float weight,
   }
   for (int32_t index = 0; index < RPPG_NUM_CHROMINANCE; ++index) {
     const float *by = projections[index];
-    codes[index] = to_code(by[0] * change[0] + by[1] * change[1] +
-                           by[2] * change[2]);
+    const float value =
+        by[0] * change[0] + by[1] * change[1] + by[2] * change[2];
+    codes[index] =
+        (int16_t)to_code(value, (float)INT16_MIN, (float)INT16_MAX);
   }
 }

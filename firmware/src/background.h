@@ -1,4 +1,5 @@
-/* Pixels and colour of a face → int8 codes of what does not stand still.
+/* Pixels and colour of a face → int8 and int16 codes of what does not stand
+ * still.
  *
  * The same bytes as rppg_tf/background.py:
  *   code = clip(rint((x / (b + 1) - 1) * 1280), -128, 127), then
@@ -25,6 +26,6 @@ void rppg_background_push(rppg_background_t *state, int32_t roi, float weight,
 /* Projects the mid face's mean colour, R, G, B, over its background on
  * RPPG_NUM_CHROMINANCE directions, then learns from it. */
 void rppg_chrominance_push(rppg_background_t *state, float weight,
-                           const float rgb[RPPG_NUM_CHANNELS], int8_t *codes);
+                           const float rgb[RPPG_NUM_CHANNELS], int16_t *codes);
 
 #endif /* RPPG_BACKGROUND_H */

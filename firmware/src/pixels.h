@@ -12,7 +12,10 @@ typedef struct {
   int32_t x0, x1, y0, y1;
 } rppg_bounds_t;
 
-/* Bounds of a region of a face box, clipped to the image. */
+/* Bounds of a region of a face box, in or outside of the image. */
+rppg_bounds_t rppg_region_px(const rppg_box_t *box, const uint8_t percent[4]);
+
+/* The same, clipped to the image. */
 rppg_bounds_t rppg_region_bounds(const rppg_box_t *box,
                                  const uint8_t percent[4],
                                  const rppg_image_t *image);
@@ -30,6 +33,14 @@ static inline const uint8_t *rppg_pixel_at(const rppg_image_t *image,
 /* Where the channel that is stored first goes: 2 for B, G, R. */
 static inline int32_t rppg_first_channel(const rppg_image_t *image) {
   return (image->format == RPPG_BGR888) ? 2 : 0;
+}
+
+/* Whole pixels, to the nearest, half up, of parts of one. */
+static inline int32_t rppg_whole_px(int32_t parts) {
+  /* C rounds towards 0: what it divides is made positive. */
+  const int32_t lift = parts + RPPG_SUBPIXELS / 2 +
+                       RPPG_MAX_BOX_PX * RPPG_SUBPIXELS;
+  return (int32_t)((uint32_t)lift / RPPG_SUBPIXELS) - RPPG_MAX_BOX_PX;
 }
 
 static inline void rppg_unpack_565(const uint8_t *pixel, uint8_t *rgb) {

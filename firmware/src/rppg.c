@@ -5,6 +5,7 @@
 
 #include "background.h"
 #include "face_box.h"
+#include "face_motion.h"
 #include "feature_timeline.h"
 #include "mid_face.h"
 #include "roi_patches.h"
@@ -122,20 +123,34 @@ static void take_detection(rppg_state_t *state, const rppg_face_t *face,
   }
 }
 
+/* One region's features, int8, widened. */
+static rppg_cnn_status_t run_cnn(const int8_t *codes, int16_t *features) {
+  int8_t narrow[RPPG_NUM_SPATIAL_FEATURES] = {0};
+  const rppg_cnn_status_t status = rppg_cnn_run(codes, narrow);
+  for (int32_t index = 0; index < RPPG_NUM_SPATIAL_FEATURES; ++index) {
+    features[index] = narrow[index];
+  }
+  return status;
+}
+
 /* Regions → codes → features. Every region is taken even if the CNN fails on
  * one, so that the background stays of one piece. */
 static rppg_cnn_status_t encode(rppg_state_t *state, const rppg_image_t *image,
                                 const rppg_box_t *box, double elapsed_s,
                                 rppg_features_t *features) {
   rppg_cnn_status_t worst = RPPG_CNN_OK;
+  rppg_box_t moved = {0, 0, 0, 0};
   float weight = 0.0f;
+  rppg_face_motion_push(&state->motion, image, box);
   memset(features, 0, sizeof *features);
   memset(state->mid_face_rgb, 0, sizeof state->mid_face_rgb);
   if (box == NULL) {
     rppg_background_reset(&state->background);
     memset(state->codes, 0, sizeof state->codes);
   } else {
-    rppg_mean_mid_face(image, box, state->mid_face_rgb);
+    const rppg_shift_t *shift = &state->motion.shift;
+    moved = rppg_moved_box(box, shift);
+    rppg_mean_mid_face(image, box, shift, state->mid_face_rgb);
     weight = rppg_background_begin(&state->background, elapsed_s);
     rppg_chrominance_push(&state->background, weight, state->mid_face_rgb,
                           &features->codes[RPPG_NUM_ROI_FEATURES]);
@@ -144,11 +159,11 @@ static rppg_cnn_status_t encode(rppg_state_t *state, const rppg_image_t *image,
     if (box != NULL) {
       /* In place: a code takes its pixel's byte. */
       uint8_t *patch = (uint8_t *)state->codes;
-      rppg_cut_roi(image, box, roi, &state->scratch, patch);
+      rppg_cut_roi(image, &moved, roi, &state->scratch, patch);
       rppg_background_push(&state->background, roi, weight, patch,
                            state->codes);
     }
-    const rppg_cnn_status_t status = rppg_cnn_run(
+    const rppg_cnn_status_t status = run_cnn(
         state->codes, &features->codes[roi * RPPG_NUM_SPATIAL_FEATURES]);
     worst = (status == RPPG_CNN_OK) ? worst : status;
   }
@@ -252,7 +267,7 @@ rppg_status_t rppg_face_box(const rppg_state_t *state, rppg_box_t *box) {
   if (held == NULL) {
     return RPPG_NO_FACE;
   }
-  *box = *held;
+  *box = rppg_moved_box(held, &state->motion.shift);
   return RPPG_OK;
 }
 

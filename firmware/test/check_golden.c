@@ -20,7 +20,7 @@ static const char *difference(void) {
     return "int8 inputs";
   }
   if (memcmp(expected.features, got.features, sizeof got.features) != 0) {
-    return "int8 features";
+    return "features";
   }
   if (expected.was_detection_due != got.was_detection_due) {
     return "detection due";

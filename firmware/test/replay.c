@@ -33,8 +33,9 @@ rppg_cnn_status_t __wrap_rppg_cnn_run(
   const int32_t roi = result.num_cnn_runs;
   if (roi < RPPG_NUM_ROIS) {
     memcpy(result.codes[roi], input, RPPG_CNN_INPUT_BYTES);
-    memcpy(&result.features[roi * RPPG_CNN_OUTPUT_BYTES], output,
-           RPPG_CNN_OUTPUT_BYTES);
+    for (int32_t index = 0; index < RPPG_CNN_OUTPUT_BYTES; ++index) {
+      result.features[roi * RPPG_CNN_OUTPUT_BYTES + index] = output[index];
+    }
   }
   ++result.num_cnn_runs;
   return status;
@@ -74,7 +75,7 @@ static void push(const frame_in_t *frame) {
       (int32_t)rppg_push_frame(&state, &image, &face, frame->time_us);
   memcpy(&result.features[RPPG_NUM_ROI_FEATURES],
          &rppg_timeline_newer(&state.timeline)->codes[RPPG_NUM_ROI_FEATURES],
-         RPPG_NUM_CHROMINANCE);
+         RPPG_NUM_CHROMINANCE * sizeof result.features[0]);
   note_answers();
 }
 

@@ -33,7 +33,7 @@ typedef struct {
   int32_t box[4];
   int32_t num_cnn_runs;
   int8_t codes[RPPG_NUM_ROIS][RPPG_CNN_INPUT_BYTES];
-  int8_t features[RPPG_NUM_FRAME_FEATURES];
+  int16_t features[RPPG_NUM_FRAME_FEATURES];
 } frame_out_t;
 
 typedef char frame_in_is_packed[(sizeof(frame_in_t) == 48u) ? 1 : -1];
@@ -41,7 +41,8 @@ typedef char frame_out_is_packed[(sizeof(frame_out_t) ==
                                   64u + sizeof(int8_t) *
                                             RPPG_NUM_ROIS *
                                             RPPG_CNN_INPUT_BYTES +
-                                      RPPG_NUM_FRAME_FEATURES)
+                                      sizeof(int16_t) *
+                                          RPPG_NUM_FRAME_FEATURES)
                                      ? 1
                                      : -1];
 

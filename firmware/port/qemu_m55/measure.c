@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "background.h"
+#include "face_motion.h"
 #include "mid_face.h"
 #include "roi_patches.h"
 #include "rppg.h"
@@ -23,7 +24,8 @@ static rppg_state_t state;
 static uint8_t pixels[WIDTH * HEIGHT * 3];
 static uint8_t patch[RPPG_CNN_INPUT_BYTES];
 static int8_t codes[RPPG_CNN_INPUT_BYTES];
-static int8_t features[RPPG_NUM_FRAME_FEATURES];
+static int8_t roi_features[RPPG_CNN_OUTPUT_BYTES];
+static int16_t features[RPPG_NUM_FRAME_FEATURES];
 
 static volatile uint32_t *const systick = (volatile uint32_t *)0xE000E010u;
 
@@ -55,6 +57,13 @@ static void measure_cut(const char *name, const rppg_image_t *image,
   const rppg_box_t box = {(WIDTH - side) / 2, (HEIGHT - side) / 2, side, side};
   char line[64];
   float rgb[RPPG_NUM_CHANNELS];
+  rppg_face_motion_push(&state.motion, image, NULL);
+  rppg_face_motion_push(&state.motion, image, &box);
+  start();
+  rppg_face_motion_push(&state.motion, image, &box);
+  (void)snprintf(line, sizeof line, "face_motion_%s_face_%ld_px", name,
+                 (long)side);
+  report(line, stop(), 1u);
   start();
   for (int32_t roi = 0; roi < RPPG_NUM_ROIS; ++roi) {
     rppg_cut_roi(image, &box, roi, &state.scratch, patch);
@@ -63,7 +72,7 @@ static void measure_cut(const char *name, const rppg_image_t *image,
                  (long)side);
   report(line, stop(), 1u);
   start();
-  rppg_mean_mid_face(image, &box, rgb);
+  rppg_mean_mid_face(image, &box, &state.motion.shift, rgb);
   (void)snprintf(line, sizeof line, "mid_face_%s_face_%ld_px", name,
                  (long)side);
   report(line, stop(), 1u);
@@ -80,9 +89,9 @@ static void measure_background(void) {
 }
 
 static void measure_cnn(void) {
-  (void)rppg_cnn_run(codes, features);
+  (void)rppg_cnn_run(codes, roi_features);
   start();
-  (void)rppg_cnn_run(codes, features);
+  (void)rppg_cnn_run(codes, roi_features);
   report("cnn_one_roi", stop(), 1u);
 }
 
