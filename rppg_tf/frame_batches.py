@@ -16,14 +16,8 @@ from rppg_tf import (
   background_thread,
   chrominance,
   face_box,
-  face_motion,
-  face_rois,
+  face_frames,
 )
-from rppg_tf.jpeg_frame import JpegFrame, decoded
-from rppg_tf.ordered_map import ordered_map
-
-# As VideoReader gives it: uint8 (height, width, 3) BGR, or a JPEG of that.
-Frame = np.ndarray | JpegFrame
 
 # Cut frames that may wait while the CNN runs on those before.
 _CUT_FRAMES = 32
@@ -46,23 +40,13 @@ class Batch(NamedTuple):
   colour: np.ndarray
   elapsed_s: np.ndarray
   face_found: np.ndarray
-  frame: Frame
+  frame: face_frames.Frame
   box: face_box.Box | None
   roi_geometry: str
 
 
-class _Located(NamedTuple):
-  """A frame whose face box is known; `whole` once it is decoded."""
-
-  frame: Frame
-  whole: np.ndarray | None
-  time_s: float
-  box: face_box.Box | None
-  num_faces: int
-
-
 def cut_batches(
-  frames: Iterable[tuple[Frame, float]],
+  frames: Iterable[tuple[face_frames.Frame, float]],
   roi_geometry: str,
   background_mode: str,
   num_frames: int,
@@ -86,7 +70,12 @@ def cut_batches(
   colour_stream = chrominance.ChrominanceStream()
   told = False
   rows = []
-  for located, cut in _cut(frames, roi_geometry, num_threads):
+  pairs = face_frames.cut(frames, roi_geometry, num_threads)
+  if num_threads > 1:
+    pairs = background_thread.ahead(pairs, _CUT_FRAMES)
+  for located, cut in pairs:
+    if cut is None:
+      continue
     if located.num_faces > 1 and not told:
       told = True
       notify(f'{located.num_faces} faces seen: the largest is measured')
@@ -100,45 +89,8 @@ def cut_batches(
     yield _batch(rows, located, roi_geometry)
 
 
-def _batch(rows: list[tuple], last: _Located, roi_geometry: str) -> Batch:
+def _batch(
+  rows: list[tuple], last: face_frames.Located, roi_geometry: str
+) -> Batch:
   series = map(np.array, zip(*rows, strict=True))
   return Batch(*series, last.frame, last.box, roi_geometry)
-
-
-def _cut(
-  frames: Iterable[tuple[Frame, float]], roi_geometry: str, num_threads: int
-) -> Iterator[tuple[_Located, face_rois.FaceRois]]:
-  """Every frame that can be decoded, with what is cut from it."""
-
-  def decode(located: _Located) -> _Located:
-    if located.whole is not None:
-      return located
-    num_rows = face_rois.num_rows(located.box, roi_geometry)
-    return located._replace(whole=decoded(located.frame, num_rows))
-
-  def cut() -> Iterator[tuple[_Located, face_rois.FaceRois]]:
-    motion = face_motion.FaceMotion()
-    for located in ordered_map(decode, _located(frames), num_threads):
-      if located.whole is None:
-        continue
-      shift = motion.push(located.whole, located.box)
-      face = face_rois.cut_face(located.whole, located.box, roi_geometry, shift)
-      yield located._replace(whole=None, box=face.box), face
-
-  if num_threads > 1:
-    return background_thread.ahead(cut(), _CUT_FRAMES)
-  return cut()
-
-
-def _located(frames: Iterable[tuple[Frame, float]]) -> Iterator[_Located]:
-  detector = face_rois.FaceDetector()
-  tracker = face_rois.FaceTracker(detector)
-  for frame, time_s in frames:
-    whole = None
-    if tracker.is_look_due(time_s):
-      whole = decoded(frame)
-      if whole is None:
-        continue
-      tracker.look(whole, time_s)
-    box = tracker.box_at(time_s)
-    yield _Located(frame, whole, time_s, box, detector.num_faces)

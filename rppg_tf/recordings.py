@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from absl import logging
 
-from rppg_tf import face_rois
+from rppg_tf import face_frames, face_rois
 from rppg_tf.entry_point import InputError
 from rppg_tf.video_reader import VideoReader
 
@@ -155,16 +155,19 @@ def check_recording(folder: str | os.PathLike) -> None:
 def read_recording(
   folder: str | os.PathLike,
   roi_geometry: str = face_rois.DEFAULT_ROI_GEOMETRY,
-  num_threads: int = 0,
+  num_threads: int = 1,
+  pool: concurrent.futures.Executor | None = None,
 ) -> dict[str, np.ndarray | str]:
   """Reads one recording: ROI patches, PPG and labels of every frame.
 
-  Video frames are decoded one at a time; only patches are kept.
+  Only patches are kept, and a few frames at a time. A frame that cannot be
+  decoded is left out, and its time stamp with it.
 
   Args:
     folder: holds vid.avi and ground_truth.txt; its name is the subject.
     roi_geometry: a key of face_rois.ROI_GEOMETRIES_PERCENT.
-    num_threads: decoder threads; 0 leaves the choice to FFmpeg.
+    num_threads: that decode and cut frames.
+    pool: theirs, if others use it too (ordered_map.py).
 
   Returns:
     frames: uint8 (N, 3, 36, 36, 3), RGB, zero where no face was found.
@@ -177,19 +180,35 @@ def read_recording(
 
   Raises:
     RecordingError: a file is truncated, unreadable or does not fit the other;
-      no face or no heart beat in the whole recording.
+      no face or no heart beat in the whole recording; or anything else went
+      wrong, so that the line names the recording.
     VideoError: the video is missing or does not open.
   """
   folder = Path(folder)
+  try:
+    return _read(folder, roi_geometry, num_threads, pool)
+  except InputError:
+    raise
+  except Exception as error:
+    raise RecordingError(
+      f'{folder}: cannot be read ({type(error).__name__}: {error}); mend or '
+      'remove the recording'
+    ) from error
+
+
+def _read(folder: Path, roi_geometry: str, num_threads: int, pool) -> dict:
   ground_truth = parse_ground_truth(folder / GROUND_TRUTH_NAME)
-  rois = _read_rois(
-    folder / VIDEO_NAME, ground_truth.timestamp_s, roi_geometry, num_threads
+  rois, kept = _read_rois(
+    folder / VIDEO_NAME,
+    ground_truth.timestamp_s,
+    roi_geometry,
+    num_threads,
+    pool,
   )
-  num_frames = len(rois['frames'])
-  timestamp_s = ground_truth.timestamp_s[:num_frames]
+  timestamp_s = ground_truth.timestamp_s[kept]
   return rois | {
     'timestamp_s': timestamp_s,
-    'ppg': ground_truth.ppg[:num_frames],
+    'ppg': ground_truth.ppg[kept],
     'heart_rate_bpm': _labels(folder, ground_truth, timestamp_s),
     'subject': folder.name,
   }
@@ -201,8 +220,10 @@ def read_recordings(
 ) -> Iterator[dict[str, np.ndarray | str]]:
   """Reads recordings by all cores, in order, in bounded memory.
 
-  By threads: OpenCV lets go of Python's lock while it decodes, and processes
-  would each have to import their caller's TensorFlow first.
+  As many recordings at a time as there are cores, and the frames of each by
+  as many threads: one long video uses all cores too. By threads: OpenCV lets
+  go of Python's lock while it decodes, and processes would each have to import
+  their caller's TensorFlow first.
 
   Args:
     folders: of the recordings.
@@ -215,17 +236,19 @@ def read_recordings(
   Raises:
     RecordingError, VideoError: of the first folder that cannot be used.
   """
-  num_workers = os.cpu_count() or 1
+  num_cores = os.cpu_count() or 1
   waiting = iter(folders)
   reading = deque()
   with (
-    _one_opencv_thread(),
-    concurrent.futures.ThreadPoolExecutor(num_workers) as pool,
+    one_opencv_thread(),
+    concurrent.futures.ThreadPoolExecutor(num_cores) as frame_pool,
+    concurrent.futures.ThreadPoolExecutor(num_cores) as pool,
   ):
     try:
       while True:
-        for folder in itertools.islice(waiting, num_workers + 1 - len(reading)):
-          reading.append(pool.submit(read_recording, folder, roi_geometry, 1))
+        for folder in itertools.islice(waiting, num_cores + 1 - len(reading)):
+          arguments = (folder, roi_geometry, num_cores, frame_pool)
+          reading.append(pool.submit(read_recording, *arguments))
         if not reading:
           return
         yield reading.popleft().result()
@@ -234,8 +257,8 @@ def read_recordings(
 
 
 @contextlib.contextmanager
-def _one_opencv_thread() -> Iterator[None]:
-  """Keeps OpenCV from starting threads of its own inside of ours."""
+def one_opencv_thread() -> Iterator[None]:
+  """Keeps OpenCV from starting threads of its own beside ours."""
   num_threads = cv2.getNumThreads()
   cv2.setNumThreads(1)
   try:
@@ -245,31 +268,43 @@ def _one_opencv_thread() -> Iterator[None]:
 
 
 def _read_rois(
-  path: Path, timestamp_s: np.ndarray, roi_geometry: str, num_threads: int
-) -> dict[str, np.ndarray]:
-  """Patches of each frame that has a time stamp."""
-  video = VideoReader(path, num_threads)
-  extractor = face_rois.FaceRoiExtractor(roi_geometry)
-  cut = []
-  num_decoded = 0
-  for frame_bgr, _ in video:
-    if num_decoded < len(timestamp_s):
-      cut.append(extractor.process(frame_bgr, timestamp_s[num_decoded]))
-    num_decoded += 1
-    # Lots more frames than stamps: no need to decode them all to say so.
-    if num_decoded > 2 * len(timestamp_s):
-      break
+  path: Path,
+  timestamp_s: np.ndarray,
+  roi_geometry: str,
+  num_threads: int,
+  pool: concurrent.futures.Executor | None,
+) -> tuple[dict[str, np.ndarray], list[int]]:
+  """Patches of the frames that have a time stamp, and which frames these are.
+
+  Frames that cannot be decoded are none of them.
+  """
+  # Of other codecs than JPEG the decoder's own threads would come on top.
+  video = VideoReader(path, num_threads=1)
+  stored = (frame for frame, _ in video.stored())
+  timed = zip(timestamp_s, stored)  # noqa: B905, the shorter ends it
+  frames = ((frame, time_s) for time_s, frame in timed)
+  cut, kept = [], []
+  for number, (_, rois) in enumerate(
+    face_frames.cut(frames, roi_geometry, num_threads, pool)
+  ):
+    if rois is not None:
+      cut.append(rois)
+      kept.append(number)
+  # Lots more frames than stamps: no need to read them all to say so.
+  num_more = sum(1 for _ in itertools.islice(stored, len(timestamp_s)))
+  num_decoded = len(cut) + num_more
   _check_num_frames(path, num_decoded, video.header_frames, len(timestamp_s))
   if not any(roi.face_found for roi in cut):
     raise RecordingError(
       f'{path}: no face in any of {num_decoded} frames; check that a face is '
       'seen upright from the front, or remove the recording'
     )
-  return {
+  rois = {
     'frames': np.stack([roi.rois for roi in cut]),
     'mid_face_rgb': np.stack([roi.mid_face_rgb for roi in cut]),
     'face_found': np.array([roi.face_found for roi in cut]),
   }
+  return rois, kept
 
 
 def _check_num_frames(

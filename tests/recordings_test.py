@@ -1,16 +1,22 @@
+import shutil
+
 import cv2
 import numpy as np
 import pytest
 
-from rppg_tf import recordings
+from rppg_tf import face_rois, recordings
 from rppg_tf.entry_point import InputError
 from tests.fake_recordings import (
   NUM_FRAMES,
+  RATE_HZ,
   edit_line,
   truncate,
   write_ground_truth,
   write_recording,
 )
+from tools import mjpg_writer
+
+_JPEG_START = b'\xff\xd8\xff'
 
 
 @pytest.fixture(scope='module')
@@ -222,3 +228,39 @@ def test_a_difference_of_one_percent_is_trimmed_and_said(
     if name != 'subject':
       assert len(value) == num_frames, name
   assert f'120 frames, {num_stamps} time stamps; trimmed' in caplog.text
+
+
+def test_a_frame_that_does_not_decode_goes_with_its_stamp(good, tmp_path):
+  folder = tmp_path / 'subject1'
+  shutil.copytree(good, folder)
+  jpegs = (folder / 'vid.avi').read_bytes().split(_JPEG_START)
+  broken = _JPEG_START.join(jpegs[:41]) + b'\0\0\0' + jpegs[41]
+  (folder / 'vid.avi').write_bytes(_JPEG_START.join([broken, *jpegs[42:]]))
+  whole = recordings.read_recording(good)
+  example = recordings.read_recording(folder)
+  for name in ('frames', 'timestamp_s', 'ppg', 'heart_rate_bpm'):
+    expected = np.delete(whole[name], 40, axis=0)
+    np.testing.assert_array_equal(example[name], expected, name)
+
+
+def test_what_a_thread_dies_of_names_its_recording(tmp_path, good, monkeypatch):
+  other = write_recording(tmp_path / 'subject9', num_frames=100)
+  cut_face = face_rois.cut_face
+
+  def crash(frame_bgr, *args):
+    if frame_bgr[0, 0, 0] == 255:
+      raise MemoryError('no more')
+    return cut_face(frame_bgr, *args)
+
+  monkeypatch.setattr(face_rois, 'cut_face', crash)
+  white = np.full((240, 240, 3), 255, np.uint8)
+  with mjpg_writer.MjpgWriter(
+    other / 'vid.avi', RATE_HZ, 240, 240, 95
+  ) as writer:
+    for _ in range(100):
+      writer.write(white)
+  message = r'subject9: cannot be read \(MemoryError: no more\); mend'
+  examples = recordings.read_recordings([good, other, good])
+  assert next(examples)['subject'] == good.name
+  with pytest.raises(recordings.RecordingError, match=message):
+    next(examples)
