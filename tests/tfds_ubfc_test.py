@@ -29,6 +29,11 @@ _SUBJECTS = {
   'UBFC/DATASET_2/subject105': 110,
 }
 
+_BEAM_OPTIONS = (
+  '--beam_pipeline_options=runner=DirectRunner,'
+  'direct_running_mode=multi_processing,direct_num_workers=2'
+)
+
 
 def _write_recordings(root):
   for position, (path, rate_bpm) in enumerate(_SUBJECTS.items()):
@@ -47,7 +52,7 @@ def _build(manual_dir, data_dir, config='inner'):
   return builder
 
 
-def _tfds_build(manual_dir, data_dir, **kwargs):
+def _tfds_build(manual_dir, data_dir, *flags, **kwargs):
   """Starts the real command."""
   return subprocess.Popen(
     [
@@ -56,6 +61,7 @@ def _tfds_build(manual_dir, data_dir, **kwargs):
       '--config=inner',
       f'--manual_dir={manual_dir}',
       f'--data_dir={data_dir}',
+      *flags,
     ],
     cwd=_BUILDER_DIR,
     stdout=subprocess.PIPE,
@@ -67,7 +73,7 @@ def _tfds_build(manual_dir, data_dir, **kwargs):
 
 def _records(data_dir):
   """Content of every file of the built dataset."""
-  folder = pathlib.Path(data_dir) / 'tfds_ubfc' / 'inner' / '1.0.0'
+  folder = pathlib.Path(data_dir) / 'tfds_ubfc' / 'inner' / '1.1.0'
   return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -117,7 +123,7 @@ class BuiltDatasetTest(tfds.testing.TestCase):
 
   def test_examples_are_what_was_read_bit_by_bit(self):
     builder = tfds.builder_from_directory(
-      self._root / 'data' / 'tfds_ubfc' / 'inner' / '1.0.0'
+      self._root / 'data' / 'tfds_ubfc' / 'inner' / '1.1.0'
     )
     stored = builder.as_dataset(split='train+validation+test')
     folders = {
@@ -152,12 +158,27 @@ class BuiltDatasetTest(tfds.testing.TestCase):
       time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    self.assertFalse((dataset_dir / '1.0.0').exists())
+    self.assertFalse((dataset_dir / '1.1.0').exists())
 
     again = _tfds_build(self._root / 'manual', data_dir)
     output, _ = again.communicate(timeout=120)
     self.assertEqual(again.returncode, 0, output)
     self.assertEqual(_records(data_dir), _records(self._root / 'data'))
+
+  def test_beam_in_two_processes_gives_the_same_bytes(self):
+    process = _tfds_build(
+      self._root / 'manual', self._root / 'beam', _BEAM_OPTIONS
+    )
+    output, _ = process.communicate(timeout=1200)
+    self.assertEqual(process.returncode, 0, output)
+    by_beam, plain = (
+      _records(self._root / 'beam'),
+      _records(self._root / 'data'),
+    )
+    names = [name for name in plain if 'tfrecord' in name]
+    self.assertLen(names, 3)
+    for name in names:
+      self.assertEqual(by_beam[name], plain[name], name)
 
 
 class BadInputTest(tfds.testing.TestCase):
