@@ -73,7 +73,7 @@ def _tfds_build(manual_dir, data_dir, *flags, **kwargs):
 
 def _records(data_dir):
   """Content of every file of the built dataset."""
-  folder = pathlib.Path(data_dir) / 'tfds_ubfc' / 'inner' / '1.1.0'
+  folder = pathlib.Path(data_dir) / 'tfds_ubfc' / 'inner' / '2.0.0'
   return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -123,7 +123,7 @@ class BuiltDatasetTest(tfds.testing.TestCase):
 
   def test_examples_are_what_was_read_bit_by_bit(self):
     builder = tfds.builder_from_directory(
-      self._root / 'data' / 'tfds_ubfc' / 'inner' / '1.1.0'
+      self._root / 'data' / 'tfds_ubfc' / 'inner' / '2.0.0'
     )
     stored = builder.as_dataset(split='train+validation+test')
     folders = {
@@ -158,7 +158,7 @@ class BuiltDatasetTest(tfds.testing.TestCase):
       time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    self.assertFalse((dataset_dir / '1.1.0').exists())
+    self.assertFalse((dataset_dir / '2.0.0').exists())
 
     again = _tfds_build(self._root / 'manual', data_dir)
     output, _ = again.communicate(timeout=120)

@@ -57,9 +57,9 @@ class ReproducibleExampleWriter(tfds.core.ExampleWriter):
 class Builder(tfds.core.GeneratorBasedBuilder):
   """One example is one recording; splits are by subject."""
 
-  VERSION = tfds.core.Version('1.1.0')
+  VERSION = tfds.core.Version('2.0.0')
   RELEASE_NOTES = {  # noqa: RUF012, as TFDS declares it
-    '1.1.0': 'The same values; patches are stored compressed.',
+    '2.0.0': 'Patches are cut where the head has moved to, and compressed.',
     '1.0.0': 'ROI patches, PPG and heart rate from the beats of the PPG.',
   }
   MANUAL_DOWNLOAD_INSTRUCTIONS = """\
