@@ -78,7 +78,7 @@ def test_the_plain_network_is_ours():
   (bpm,) = ours(
     {
       'codes': (frames ^ np.uint8(128)).view(np.int8)[np.newaxis],
-      'chrominance': np.zeros((1, _NUM_FRAMES, 4), np.int8),
+      'chrominance': np.zeros((1, _NUM_FRAMES, 4), np.int16),
       'older': np.arange(_NUM_FRAMES, dtype=np.int32)[np.newaxis],
       'newer': np.arange(_NUM_FRAMES, dtype=np.int32)[np.newaxis],
       'fraction': np.ones((1, _NUM_FRAMES), np.float32),

@@ -30,10 +30,10 @@ def test_a_colour_that_stands_still_is_zero():
 @pytest.mark.parametrize(
   ('strength_rgb', 'amplitude'),
   [
-    # Green alone: POS 1 and 1, CHROM -2 and 1, times 128 / 64 a unit.
-    ((0.0, 0.002, 0.0), (32.8, 32.8, 32.8, 16.4)),
-    ((0.002, 0.0, 0.0), (0.0, 65.5, 49.2, 24.6)),
-    ((0.0, 0.0, 0.002), (32.8, 32.8, 0.0, 24.6)),
+    # Green alone: POS 1 and 1, CHROM -2 and 1, times 128 / 64 a unit of 1024.
+    ((0.0, 0.002, 0.0), (262.1, 262.1, 262.1, 131.1)),
+    ((0.002, 0.0, 0.0), (0.0, 524.3, 393.2, 196.6)),
+    ((0.0, 0.0, 0.002), (262.1, 262.1, 0.0, 196.6)),
   ],
 )
 def test_one_channel_shows_with_its_weights(strength_rgb, amplitude):
@@ -46,15 +46,16 @@ def test_one_channel_shows_with_its_weights(strength_rgb, amplitude):
 def test_light_that_changes_alike_in_all_colours_leaves_pos_alone():
   codes = _codes(_beating((0.004, 0.004, 0.004))).astype(float)[150:]
   seen = codes.max(axis=0) - codes.min(axis=0)
-  assert np.all(seen[:2] <= 3)
-  assert np.all(seen[2:] > 50)
+  # (x - b) / (b + 1): the 1 counts more where there is less blue.
+  assert np.all(seen[:2] <= 20)
+  assert np.all(seen[2:] > 400)
 
 
 def test_a_stronger_change_is_clipped():
-  codes = _codes(_beating((0.0, 0.05, 0.0)))
-  assert codes.dtype == np.int8
-  assert codes[:, 0].max() == 127
-  assert codes[:, 0].min() == -128
+  codes = _codes(_beating((0.0, 0.5, 0.0)))
+  assert codes.dtype == np.int16
+  assert codes[:, 0].max() == 32767
+  assert codes[:, 0].min() == -32768
 
 
 def test_a_lost_face_starts_anew():
@@ -70,10 +71,10 @@ def test_a_lost_face_starts_anew():
 
 
 def test_append_puts_chrominance_behind_the_features():
-  codes = np.array([[1, -2, 3, -128]], np.int8)
+  codes = np.array([[1, -2, 3, -1024]], np.int16)
   joined = chrominance.append(np.full((1, 48), 7, np.int8), codes)
-  assert joined.dtype == np.int8
-  assert joined[0, 47:].tolist() == [7, 1, -2, 3, -128]
+  assert joined.dtype == np.int16
+  assert joined[0, 47:].tolist() == [7, 1, -2, 3, -1024]
   joined = chrominance.append(np.full((1, 48), 7, np.float32), codes)
   assert joined.dtype == np.float32
-  assert joined[0, 48:].tolist() == [1 / 128, -2 / 128, 3 / 128, -1.0]
+  assert joined[0, 48:].tolist() == [1 / 1024, -2 / 1024, 3 / 1024, -1.0]

@@ -52,7 +52,7 @@ def _odd_window_head(seed: int) -> keras.Model:
 
 
 def _features(num_frames: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-  """int8 codes as of a ReLU mean: an offset, a pulse, drift and noise."""
+  """int16 codes as of a ReLU mean: an offset, a pulse, drift and noise."""
   rng = np.random.default_rng(seed)
   time_s = np.cumsum(rng.uniform(0.03, 0.04, num_frames))
   turns = 75 / 60 * time_s + 0.5 * np.sin(time_s / 7)
@@ -62,7 +62,9 @@ def _features(num_frames: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
   values += 0.05 * np.sin(time_s / 3)[:, None] * rng.normal(0, 1, 52)
   values += rng.normal(0, 0.02, values.shape)
   codes = np.rint(np.maximum(values, 0) / _SCALE) + _ZERO_POINT
-  return np.clip(codes, -128, 127).astype(np.int8), time_s
+  codes = np.clip(codes, -128, 127).astype(np.int16)
+  codes[:, 48:] *= 8  # chrominance is finer
+  return codes, time_s
 
 
 def _write(head: keras.Model, folder) -> None:
@@ -138,7 +140,7 @@ def test_a_pure_tone_reads_its_rate(tmp_path):
   _set_kernel(head, 'rate_conv3', (2, 0, 0), 3.0)
   _write(head, tmp_path)
   time_s = np.arange(900) / 30
-  tone = np.rint(60 * np.sin(2 * np.pi * 72 / 60 * time_s)).astype(np.int8)
+  tone = np.rint(60 * np.sin(2 * np.pi * 72 / 60 * time_s)).astype(np.int16)
   codes = np.repeat(tone[:, None], 52, axis=1)
   result = compiled_head.CompiledHead(tmp_path).run(codes, time_s)
   assert len(result.heart_rate_bpm) == 21
@@ -161,7 +163,7 @@ def test_a_wave_of_colour_reads_its_own_rate(tmp_path, wave, rate_bpm):
   tones = 100 + 8 * np.sin(2 * np.pi * rates_bpm / 60 * time_s[:, None])
   # CHROM takes Y from X, and would leave nothing of two that are equal.
   tones[:, -1] = 200 - tones[:, -1]
-  codes = np.rint(tones).astype(np.int8)
+  codes = np.rint(8 * tones).astype(np.int16)
   result = compiled_head.CompiledHead(tmp_path).run(codes, time_s)
   np.testing.assert_allclose(result.heart_rate_bpm, rate_bpm, atol=1)
 
@@ -241,7 +243,7 @@ _DRIVER = """\
 int main(void) {
   temporal_head_state_t *state = malloc(sizeof *state);
   temporal_head_estimate_t estimate;
-  int8_t *column = malloc(TEMPORAL_HEAD_NUM_FEATURES);
+  int16_t *column = malloc(TEMPORAL_HEAD_NUM_FEATURES * sizeof *column);
   uint32_t noise = 1u;
   CHECK(sizeof *state == STATE_BYTES);
   temporal_head_init(state);
@@ -249,7 +251,7 @@ int main(void) {
   for (int sample = 1; sample <= 700; ++sample) {
     for (int index = 0; index < TEMPORAL_HEAD_NUM_FEATURES; ++index) {
       noise = noise * 1664525u + 1013904223u;
-      column[index] = (int8_t)((int)(noise >> 24) - 128);
+      column[index] = (int16_t)((int)(noise >> 24) - 128);
     }
     CHECK(temporal_head_push(state, column, column, NAN) ==
           TEMPORAL_HEAD_BAD_FRACTION);
@@ -312,11 +314,11 @@ def test_no_compiler_and_no_source_are_said(tmp_path, monkeypatch):
 def test_a_short_recording_has_a_pulse_and_no_estimate(tmp_path):
   _write(_pulse_head(12), tmp_path)
   compiled = compiled_head.CompiledHead(tmp_path)
-  result = compiled.run(np.zeros((299, 52), np.int8), np.arange(299) / 30)
+  result = compiled.run(np.zeros((299, 52), np.int16), np.arange(299) / 30)
   assert result.pulse.shape == (299,)
   assert result.heart_rate_bpm.shape == result.confidence.shape == (0,)
-  with pytest.raises(ValueError, match=r'expected int8 \(299, 52\), got'):
-    compiled.run(np.zeros((299, 47), np.int8), np.arange(299) / 30)
+  with pytest.raises(ValueError, match=r'expected int16 \(299, 52\), got'):
+    compiled.run(np.zeros((299, 47), np.int16), np.arange(299) / 30)
 
 
 def test_what_the_c_does_not_compute_is_refused():

@@ -72,7 +72,7 @@ def test_folding_batch_norm_changes_nothing(trained_cnn):
 def test_a_clip_gives_what_its_frames_give_one_by_one(trained_cnn, head_name):
   rng = np.random.default_rng(3)
   codes = int8_models.random_codes(3 * 340).reshape(340, 3, 36, 36, 3)
-  colour = rng.integers(-128, 128, (340, 4), np.int8)
+  colour = rng.integers(-1024, 1024, (340, 4), np.int16)
   timestamp_s = np.cumsum(rng.uniform(0.02, 0.05, 340))
   head = network.build_head(head_name)
   joined = network.build_network(trained_cnn, head, _INPUT)

@@ -328,7 +328,7 @@ def test_head_stream_is_the_whole_recording_bit_for_bit():
   head = compiled_head.CompiledHead(_RUN_DIR)
   time_s = _measured_times(900, 1)
   random = np.random.default_rng(2)
-  codes = random.integers(-128, 128, (900, 52), np.int8, endpoint=False)
+  codes = random.integers(-128, 128, (900, 52), np.int16)
   whole = head.run(codes, time_s, window_stride=7)
   stream = head.stream(window_stride=7)
   cuts = _chunks(900, 3)
@@ -380,7 +380,7 @@ def test_keras_stream_is_the_whole_keras_model():
   codes = random.integers(-128, 128, shape, np.int8, endpoint=False)
   time_s = np.arange(400) / 29
   quantisation = background.input_quantisation('normalise')
-  colour = random.integers(-128, 128, (400, 4), np.int8, endpoint=False)
+  colour = random.integers(-1024, 1024, (400, 4), np.int16)
   features = evaluation.float_features(cnn, quantisation, codes)
   features = chrominance.append(features, colour)
   whole = evaluation.head_estimates(head, features, time_s)
@@ -582,5 +582,5 @@ def test_a_run_that_does_not_fit_is_refused(tmp_path, monkeypatch):
 def _push_a_frame(run_dir):
   backend = heart_rate.load_backend('int8', run_dir)
   shape = (1, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE)
-  colour = np.zeros((1, contract.NUM_CHROMINANCE), np.int8)
+  colour = np.zeros((1, contract.NUM_CHROMINANCE), np.int16)
   backend.push(np.zeros(shape, np.int8), colour, np.zeros(1))

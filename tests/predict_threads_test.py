@@ -10,6 +10,7 @@ from skimage import data
 
 from rppg_tf import (
   background_thread,
+  face_motion,
   face_rois,
   frame_batches,
   ordered_map,
@@ -68,12 +69,15 @@ def test_few_rows_are_enough_for_a_face_near_the_top():
   random = np.random.default_rng(1)
   frame = random.integers(0, 256, (400, 300, 3), np.uint8)
   for box in ((40, 10, 200, 200), (-20, -90, 150, 180), (9, 300, 99, 170)):
-    num_rows = face_rois.num_rows(box)
-    whole = face_rois.cut_face(frame, box)
-    part = face_rois.cut_face(frame[: max(num_rows, 1)], box)
-    np.testing.assert_array_equal(whole.rois, part.rois)
-    np.testing.assert_array_equal(whole.mid_face_rgb, part.mid_face_rgb)
-  assert face_rois.num_rows((40, 10, 200, 200)) == 190
+    rows = frame[: max(face_rois.num_rows(box), 1)]
+    for down in (0, 16 * box[2] // face_motion.REACH_DIVISOR):
+      shift = face_motion.Shift(0, down)
+      whole = face_rois.cut_face(frame, box, shift=shift)
+      part = face_rois.cut_face(rows, box, shift=shift)
+      np.testing.assert_array_equal(whole.rois, part.rois)
+      np.testing.assert_array_equal(whole.mid_face_rgb, part.mid_face_rgb)
+  # 95 % of the box, a quarter of its width, and a row that is taken in part.
+  assert face_rois.num_rows((40, 10, 200, 200)) == 10 + 190 + 50 + 1
 
 
 @pytest.mark.parametrize('num_threads', [1, 3])

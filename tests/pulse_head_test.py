@@ -94,7 +94,7 @@ def test_waves_of_colour_keep_the_pulse_and_lose_the_light():
   change = 0.01 * (
     pulse[:, np.newaxis] * [0.33, 0.77, 0.53] + light[:, np.newaxis]
   )
-  chrominance = change @ PROJECTIONS.T / 128
+  chrominance = change @ PROJECTIONS.T * contract.CHROMINANCE_SCALE
   samples = np.concatenate([0 * pulse[:, np.newaxis], chrominance], 1)
   waves = PulseWaves()(samples[np.newaxis, np.newaxis].astype(np.float32))
   # The ends have fewer parts over them. CHROM takes most of the light away:

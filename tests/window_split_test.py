@@ -22,7 +22,7 @@ def _prepared(num_frames=400):
   )
   values = {
     'codes': codes,
-    'chrominance': np.zeros((num_frames, contract.NUM_CHROMINANCE), np.int8),
+    'chrominance': np.zeros((num_frames, contract.NUM_CHROMINANCE), np.int16),
     'timestamp_s': time_s,
     'ppg': np.sin(time_s).astype(np.float32),
     'heart_rate_bpm': np.full(num_frames, 72, np.float32),

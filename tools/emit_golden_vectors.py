@@ -4,14 +4,15 @@
 
 writes golden/frames.bin and golden/frames_expected.bin (firmware/test/
 replay.h), golden/crops.bin and golden/crops_expected.bin (3,888 bytes in, 16
-out). The frames hold a pulse, jitter of the detector, a step of the face, a
-face that is lost and found, doubled times and a gap; the second half of a box
-of the image. Made of a fixed seed: the same model gives the same
-files.
+out). The frames hold a pulse, a head that sways, jitter of the detector, a step
+of the face, a face that is lost and found, doubled times and a gap; in the
+second half the box reaches out of the image. Made of a fixed seed: the same
+model gives the same files.
 """
 
 import pathlib
 
+import cv2
 import numpy as np
 from absl import flags
 
@@ -66,11 +67,13 @@ def frame_times_us(random: np.random.Generator) -> np.ndarray:
 
 
 def make_frame(base: np.ndarray, time_s: float, noise: np.ndarray):
-  """Returns uint8 [150, 180, 3] BGR: a texture that pulses with 72 BPM."""
+  """Returns uint8 [150, 180, 3] BGR: what sways and pulses with 72 BPM."""
   pulse = np.sin(2 * np.pi * 72 / 60 * time_s)
   light = 3 * np.sin(2 * np.pi * 0.2 * time_s)
   colour = np.array([0.6, 1.2, 0.3]) * pulse + light
-  return np.clip(np.rint(base + colour + noise), 0, 255).astype(np.uint8)
+  sway = np.rint([2, 4] * np.sin(2 * np.pi * np.array([0.4, 0.3]) * time_s))
+  moved = np.roll(base, sway.astype(int), axis=(0, 1))
+  return np.clip(np.rint(moved + colour + noise), 0, 255).astype(np.uint8)
 
 
 def write_frames(run_dir: pathlib.Path, c_dir: pathlib.Path) -> int:
@@ -79,7 +82,8 @@ def write_frames(run_dir: pathlib.Path, c_dir: pathlib.Path) -> int:
   times_us = frame_times_us(random)
   detector = _ScriptedDetector(random)
   pipeline = PythonPipeline(run_dir, c_dir, detector)
-  base = random.uniform(70, 190, (1, 1, 3)) + random.normal(0, 12, _SHAPE)
+  soft = cv2.resize(random.normal(0, 12, (15, 18, 3)), _SHAPE[1::-1])
+  base = random.uniform(70, 190, (1, 1, 3)) + soft
   frames, expected = [], []
   for index, time_us in enumerate(times_us.tolist()):
     detector.frame = index

@@ -8,16 +8,17 @@
  * Not a medical device.
  *
  * What happens to a frame
- *   detector's box → box that stands still → 3 regions of 36x36 RGB → what
- *   stands still divided out, int8 → CNN (rppg_cnn.h: NPU or portable C), 16
- *   features a region → 30 Hz grid → temporal head. The heart rate is taken
+ *   detector's box → box that stands still → where the head is in it → 3
+ *   regions of 36x36 RGB → what stands still divided out, int8 → CNN
+ *   (rppg_cnn.h: NPU or portable C), 16 features a region → 30 Hz grid →
+ *   temporal head. The heart rate is taken
  *   of the last 10 s of the head's pulse wave, when rppg_estimate asks.
  *   All of it equals rppg_tf's Python: int8 inputs and features to the byte,
  *   heart rates to 0.01 BPM (tests/firmware_pipeline_test.py).
  *
  * Memory  the state is RPPG_STATE_BYTES at most (checked when compiled), 63 kB
  *         with the model that ships; most of it is one float32 for every
- *         pixel of the regions. Flash 37 kB, stack 2.0 kB, the CNN's port
+ *         pixel of the regions. Flash 40 kB, stack 2.0 kB, the CNN's port
  *         apart. Image, face and estimate are read or written during the call
  *         only.
  * Cost    Cortex-M55 instructions, gcc 12 -O2, scalar / Helium, 640x480 BGR,

@@ -188,16 +188,17 @@ static void begin_profile(profile_t *profile, int32_t side_px) {
 }
 
 /* Returns whether there is anything in both. */
-static int32_t finish_profiles(profile_t *const profiles[2]) {
+static int32_t finish_profiles(profile_t *columns, profile_t *rows) {
+  profile_t *profile = columns;
   int32_t is_something = 1;
   for (int32_t side = 0; side < 2; ++side) {
-    profile_t *profile = profiles[side];
     double total = 0.0; /* of whole numbers below 2^53 */
     for (int32_t bin = 0; bin < profile->num_bins; ++bin) {
       total += (double)profile->sums[bin];
     }
     profile->mean = total / (double)profile->num_bins;
     is_something = is_something && (total > 0.0);
+    profile = rows;
   }
   return is_something;
 }
@@ -263,8 +264,8 @@ static void add_rows(const uint8_t *corner, const rows_t *rows,
   }
 }
 
-/* Profiles of what the box holds; 0 where it reaches out of the image, is too
- * small or black. */
+/* Both profiles of what the box holds; 0 where it reaches out of the image, is
+ * too small or black. */
 static int32_t take_profiles(const rppg_image_t *image, const rppg_box_t *box,
                              profile_t *columns, profile_t *rows) {
   const rppg_bounds_t region = rppg_region_px(box, profile_percent);
@@ -290,8 +291,7 @@ static int32_t take_profiles(const rppg_image_t *image, const rppg_box_t *box,
     add_rows(corner, &some, width, columns, row_bins);
     row_bins += bins_at_once;
   }
-  profile_t *const profiles[2] = {columns, rows};
-  return finish_profiles(profiles);
+  return finish_profiles(columns, rows);
 }
 
 typedef char bins_fit_a_strip[((RPPG_MAX_SIDE_PX + RPPG_MAX_BINS - 1) /

@@ -145,17 +145,17 @@ typedef struct {
   uint32_t length;
   uint32_t before;
   uint32_t after;
-} side_t;
+} extent_t;
 
 /* num is 0 where nothing is in the image. */
-static side_t side_between(int32_t from_px, int32_t to_px, int32_t shift,
+static extent_t side_between(int32_t from_px, int32_t to_px, int32_t shift,
                            uint32_t image_px) {
   const int32_t limit = (int32_t)image_px * RPPG_SUBPIXELS;
   const int32_t shifted_from = from_px * RPPG_SUBPIXELS + shift;
   const int32_t shifted_to = to_px * RPPG_SUBPIXELS + shift;
   const uint32_t from = (uint32_t)((shifted_from > 0) ? shifted_from : 0);
   const int32_t to = (shifted_to < limit) ? shifted_to : limit;
-  side_t side = {0, 0, 0u, 0u, 0u};
+  extent_t side = {0, 0, 0u, 0u, 0u};
   if (to > (int32_t)from) {
     const uint32_t end =
         ((uint32_t)to + RPPG_SUBPIXELS - 1u) / RPPG_SUBPIXELS;
@@ -169,7 +169,7 @@ static side_t side_between(int32_t from_px, int32_t to_px, int32_t shift,
 }
 
 /* totals += weight * sums of a row: whole numbers below 2^53. */
-static void add_row(const rppg_image_t *image, const side_t *columns,
+static void add_row(const rppg_image_t *image, const extent_t *columns,
                     int32_t y, uint32_t weight, double *totals) {
   /* Of up to RPPG_MAX_SIDE_PX pixels: times SUBPIXELS^2 below 2^32. */
   uint32_t sums[RPPG_NUM_CHANNELS] = {0u, 0u, 0u};
@@ -200,9 +200,9 @@ void rppg_mean_mid_face(const rppg_image_t *image, const rppg_box_t *box,
                         const rppg_shift_t *shift,
                         float rgb[RPPG_NUM_CHANNELS]) {
   const rppg_bounds_t region = rppg_region_px(box, mid_face_percent);
-  const side_t columns =
+  const extent_t columns =
       side_between(region.x0, region.x1, shift->x, image->width_px);
-  const side_t rows =
+  const extent_t rows =
       side_between(region.y0, region.y1, shift->y, image->height_px);
   const int32_t first = rppg_first_channel(image);
   double totals[RPPG_NUM_CHANNELS] = {0.0, 0.0, 0.0};

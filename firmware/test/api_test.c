@@ -300,6 +300,39 @@ static int boxes_outside(void) {
   return 0;
 }
 
+/* Slopes up and down, so that a shift shows. */
+static void paint_moved(int32_t right_px) {
+  for (int32_t at = 0; at < HEIGHT * WIDTH; ++at) {
+    const int32_t x = (at % WIDTH + WIDTH - right_px) % 32;
+    const int32_t y = (at / WIDTH) % 32;
+    const int32_t value = 40 + 4 * ((x < 16) ? x : 32 - x) +
+                          4 * ((y < 16) ? y : 32 - y);
+    memset(&pixels[3 * at], value, 3);
+  }
+}
+
+/* The box goes with the head, stays through a restart, and is where the
+ * detector put it once the face was lost. */
+static int moved_face(void) {
+  rppg_box_t box;
+  begin();
+  paint_moved(0);
+  CHECK(push(&face, 0) == RPPG_OK);
+  paint_moved(2);
+  CHECK(push(&no_news, FRAME_US) == RPPG_OK);
+  CHECK(rppg_face_box(&state, &box) == RPPG_OK);
+  CHECK((box.x == 12) && (box.y == 5) && (box.width == 70));
+  CHECK(push(&face, 20000000) == RPPG_RESTARTED);
+  CHECK(rppg_face_box(&state, &box) == RPPG_OK);
+  CHECK(box.x == 12);
+  CHECK(push(&no_news, 22000000) == RPPG_NO_FACE);
+  CHECK(rppg_face_box(&state, &box) == RPPG_NO_FACE);
+  CHECK(push(&face, 22000000) == RPPG_OK);
+  CHECK(rppg_face_box(&state, &box) == RPPG_OK);
+  CHECK(box.x == 10);
+  return 0;
+}
+
 static int weights(void) {
   static rppg_background_t background;
   rppg_background_reset(&background);
@@ -315,7 +348,8 @@ static int weights(void) {
 int main(void) {
   const int failed = bad_arguments() || time_and_gaps() || missing_face() ||
                      gap_withholds() || cnn_error() || old_answers() ||
-                     formats() || boxes_outside() || weights();
+                     formats() || boxes_outside() || moved_face() ||
+                     weights();
   if (!failed) {
     printf("api_test: passed\n");
   }
