@@ -29,7 +29,8 @@ from rppg_tf.compiled_head import (
   NoCompilerError,
 )
 from rppg_tf.entry_point import InputError
-from rppg_tf.frame_batches import Batch, Frame
+from rppg_tf.face_frames import Frame
+from rppg_tf.frame_batches import Batch
 from rppg_tf.int8_cnn import Int8SpatialCnn
 from rppg_tf.jpeg_frame import decoded
 from rppg_tf.recordings import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ
