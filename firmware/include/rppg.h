@@ -11,8 +11,8 @@
  *   detector's box → box that stands still → where the head is in it → 3
  *   regions of 36x36 RGB → what stands still divided out, int8 → CNN
  *   (rppg_cnn.h: NPU or portable C), 16 features a region → 30 Hz grid →
- *   temporal head. The heart rate is taken
- *   of the last 10 s of the head's pulse wave, when rppg_estimate asks.
+ *   temporal head. The heart rate is taken of the last 10 s of the head's
+ *   pulse wave, when rppg_estimate asks.
  *   All of it equals rppg_tf's Python: int8 inputs and features to the byte,
  *   heart rates to 0.01 BPM (tests/firmware_pipeline_test.py).
  *
@@ -22,7 +22,7 @@
  *         apart. Image, face and estimate are read or written during the call
  *         only.
  * Cost    Cortex-M55 instructions, gcc 12 -O2, scalar / Helium, 640x480 BGR,
- *         face 200 pixels wide: rppg_push_frame 1.0 M / 0.4 M and three runs
+ *         face 200 pixels wide: rppg_push_frame 1.5 M / 0.5 M and three runs
  *         of the CNN (portable: 8.1 M / 0.8 M each; the NPU: none);
  *         rppg_estimate 1.34 M / 0.39 M. `python -m tools.firmware_report`
  *         prints these, stage by stage.
