@@ -35,7 +35,7 @@ static unsigned stop(void) { return 0; }
 #endif
 static temporal_head_state_t state;
 int main(void) {
-  int8_t columns[2][TEMPORAL_HEAD_NUM_FEATURES];
+  int16_t columns[2][TEMPORAL_HEAD_NUM_FEATURES];
   unsigned push = 0, estimate = 0;
   uint32_t noise = 1;
   temporal_head_init(&state);
@@ -45,7 +45,7 @@ int main(void) {
     for (int index = 0; index < TEMPORAL_HEAD_NUM_FEATURES; ++index) {
       for (int frame = 0; frame < 2; ++frame) {
         noise = noise * 1664525u + 1013904223u;
-        columns[frame][index] = (int8_t)((int)(noise >> 26) - 120);
+        columns[frame][index] = (int16_t)((int)(noise >> 26) - 120);
       }
     }
     start();
