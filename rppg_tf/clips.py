@@ -16,14 +16,15 @@ from rppg_tf import (
   background,
   chrominance,
   contract,
-  patch_renderer,
   teacher_targets,
 )
 from rppg_tf.entry_point import InputError
 from rppg_tf.teacher_targets import TEACHER, taught
 
-# Recordings among which clips are mixed, beyond the batches' own shuffling.
-_SHUFFLED_RECORDINGS = 1024
+# Recordings among which clips are mixed, beyond the batches' own shuffling:
+# of those that are in memory anyway, and of those that are read every epoch.
+MIXED_IN_MEMORY = 1024
+MIXED_AS_READ = 16
 # What a frame brings to a network, by the name of its input.
 _FRAME_SHAPES = {
   'codes': (contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE),
@@ -80,7 +81,10 @@ def subjects_by_split(data_dir: str, roi_geometry: str) -> dict[str, list[str]]:
 
 
 def load_recordings(
-  data_dir: str, roi_geometry: str, subjects: Sequence[str]
+  data_dir: str,
+  roi_geometry: str,
+  subjects: Sequence[str],
+  shuffle_seed: int | None = None,
 ) -> tf.data.Dataset:
   """Reads recordings that `tfds build` has written, whatever their split.
 
@@ -88,13 +92,19 @@ def load_recordings(
     data_dir: the --data_dir of `tfds build`.
     roi_geometry: the dataset's configuration, `inner` or `original`.
     subjects: whose recordings.
+    shuffle_seed: for the files' order, another in each pass; None for a fixed
+      one.
 
   Returns:
-    Dataset of the examples of tfds_ubfc, in a fixed order.
+    Dataset of the examples of tfds_ubfc, file by file.
   """
   wanted = tf.constant(list(subjects))
   examples = _builder(data_dir, roi_geometry).as_dataset(
-    split='all', read_config=tfds.ReadConfig(interleave_cycle_length=1)
+    split='all',
+    shuffle_files=shuffle_seed is not None,
+    read_config=tfds.ReadConfig(
+      interleave_cycle_length=1, shuffle_seed=shuffle_seed
+    ),
   )
   return examples.filter(
     lambda example: tf.reduce_any(example['subject'] == wanted)
@@ -124,32 +134,6 @@ def recording_times(
     for example in examples.as_numpy_iterator()
   ]
   return [(name, times) for name, times in every if name in set(subjects)]
-
-
-def patch_recordings(
-  source: patch_renderer.PatchSource, num: int
-) -> tf.data.Dataset:
-  """Renders patches, in the form that load_recordings gives.
-
-  Args:
-    source: what of.
-    num: recordings.
-  """
-  signature = {
-    'frames': tf.TensorSpec(
-      (None, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE), tf.uint8
-    ),
-    'mid_face_rgb': tf.TensorSpec((None, contract.NUM_CHANNELS), tf.float32),
-    'timestamp_s': tf.TensorSpec((None,), tf.float64),
-    'ppg': tf.TensorSpec((None,), tf.float32),
-    'heart_rate_bpm': tf.TensorSpec((None,), tf.float32),
-    'face_found': tf.TensorSpec((None,), tf.bool),
-    'subject': tf.TensorSpec((), tf.string),
-  }
-  return tf.data.Dataset.from_generator(
-    lambda: patch_renderer.render_recordings(source, num),
-    output_signature=signature,
-  )
 
 
 def _builder(data_dir: str, roi_geometry: str) -> tfds.core.DatasetBuilder:
@@ -214,21 +198,23 @@ def training_clips(
   batch_size: int,
   clips_per_recording: int,
   seed: int,
+  num_mixed: int = MIXED_IN_MEMORY,
 ) -> tf.data.Dataset:
   """Cuts clips at random places, augmented, shuffled and batched.
 
   Args:
-    recordings: from `prepare`, cached.
+    recordings: from `prepare`, cached or not.
     shape: how to cut.
     batch_size: clips in a batch.
     clips_per_recording: clips cut from a recording in an epoch.
     seed: makes the sequence of all epochs reproducible.
+    num_mixed: recordings held at a time, of which the next is drawn.
 
   Returns:
     Dataset of (inputs, targets, sample weights) for Keras' fit.
   """
   recordings = recordings.filter(lambda item: _long_enough(item, shape))
-  recordings = recordings.shuffle(_SHUFFLED_RECORDINGS, seed)
+  recordings = recordings.shuffle(num_mixed, seed)
   items = recordings.flat_map(
     lambda item: tf.data.Dataset.from_tensors(item).repeat(clips_per_recording)
   )
@@ -445,6 +431,10 @@ def window_labels(heart_rate_bpm, shape: ClipShape):
 
 def training_mean_bpm(recordings: tf.data.Dataset) -> float:
   """Returns the mean of all known labels: the predictor to beat."""
-  rates = [item['heart_rate_bpm'] for item in recordings.as_numpy_iterator()]
-  rates = np.concatenate(rates)
-  return float(np.mean(rates[rates > contract.NO_PULSE_BPM]))
+  sum_bpm, num_known = 0.0, 0
+  for item in recordings.as_numpy_iterator():
+    rates_bpm = item['heart_rate_bpm']
+    known = rates_bpm > contract.NO_PULSE_BPM
+    sum_bpm += float(np.sum(rates_bpm, where=known, dtype=np.float64))
+    num_known += int(np.sum(known))
+  return sum_bpm / num_known

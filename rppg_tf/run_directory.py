@@ -11,9 +11,11 @@ metrics.json evaluation.json windows.csv     accuracy (evaluate)
 confidence.json           below it an estimate is withheld (evaluate)
 """
 
+import importlib.metadata
 import json
 import os
 import pathlib
+import platform
 import tempfile
 from typing import Any
 
@@ -41,6 +43,15 @@ MODEL_FLAGS = (
 )
 # Of runs from before there were such flags, and of imported ones.
 _DEFAULT_FLAGS = {'width': 1}
+
+_PACKAGES = (
+  'tensorflow',
+  'tf_keras',
+  'tensorflow-model-optimization',
+  'tensorflow-datasets',
+  'numpy',
+  'opencv-python',
+)
 
 
 def write_bytes(path: pathlib.Path, content: bytes) -> None:
@@ -77,6 +88,42 @@ def read_json(path: pathlib.Path) -> Any:
 def read_flags(run_dir: pathlib.Path) -> dict[str, Any]:
   """Returns the flags of a run."""
   return _DEFAULT_FLAGS | read_json(run_dir / FLAGS)
+
+
+def check_same(
+  run_dir: pathlib.Path, flags: dict[str, Any], split: dict[str, list[str]]
+) -> None:
+  """Refuses to go on with a run of another model or of other subjects."""
+  if not (run_dir / FLAGS).exists():
+    return
+  before = read_flags(run_dir)
+  for name in MODEL_FLAGS:
+    if before[name] != flags[name]:
+      raise InputError(
+        f'{run_dir}: holds a run with --{name}={before[name]}, not '
+        f'{flags[name]}; give another --run_dir'
+      )
+  if read_json(run_dir / SPLIT) != split:
+    raise InputError(
+      f'{run_dir}: holds a run on other subjects; give another --run_dir'
+    )
+
+
+def begin(
+  run_dir: pathlib.Path, flags: dict[str, Any], split: dict[str, list[str]]
+) -> None:
+  """Makes the folder, and writes what is trained, on whom and by what."""
+  versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+  versions['python'] = platform.python_version()
+  try:
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_json(run_dir / FLAGS, flags)
+    write_json(run_dir / SPLIT, split)
+    write_json(run_dir / 'versions.json', versions)
+  except OSError as error:
+    raise InputError(
+      f'{run_dir}: cannot be written ({error.strerror}); give another --run_dir'
+    ) from None
 
 
 def save_weights(model, path: pathlib.Path) -> None:

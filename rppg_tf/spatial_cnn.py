@@ -6,7 +6,9 @@ from rppg_tf.keras_compat import keras
 CONV_CHANNELS = (16, 32, contract.NUM_SPATIAL_FEATURES)
 
 
-def build_spatial_cnn(batch_norm: bool = True, width: int = 1) -> keras.Model:
+def build_spatial_cnn(
+  batch_norm: bool = True, width: int = 1, synchronised: bool = False
+) -> keras.Model:
   """Builds UltraLightRPPG's spatial CNN.
 
   STM32N6, mandatory: input [1, 36, 36, 3] (rank 4, channels last), 3x3
@@ -25,30 +27,32 @@ def build_spatial_cnn(batch_norm: bool = True, width: int = 1) -> keras.Model:
   """
   first, second, last = CONV_CHANNELS
   image = keras.Input(contract.ROI_FRAME_SHAPE, name='roi_frame')
-  x = _conv_block(image, 1, width * first, batch_norm)
+  norm = {'synchronized': synchronised} if batch_norm else None
+  x = _conv_block(image, 1, width * first, norm)
   # [batch, 36, 36, 16 * width]
   x = keras.layers.MaxPooling2D(2, name='pool1')(x)
   # [batch, 18, 18, 16 * width]
-  x = _conv_block(x, 2, width * second, batch_norm)
+  x = _conv_block(x, 2, width * second, norm)
   # [batch, 18, 18, 32 * width]
   x = keras.layers.MaxPooling2D(2, name='pool2')(x)
   # [batch, 9, 9, 32 * width]
-  x = _conv_block(x, 3, last, batch_norm)  # [batch, 9, 9, 16]
+  x = _conv_block(x, 3, last, norm)  # [batch, 9, 9, 16]
   x = keras.layers.GlobalAveragePooling2D(name='mean')(x)  # [batch, 16]
   return keras.Model(image, x, name='spatial_cnn')
 
 
-def _conv_block(x, number: int, channels: int, batch_norm: bool):
+def _conv_block(x, number: int, channels: int, norm: dict | None):
+  """`norm`: arguments of the batch norm, None without one."""
   x = keras.layers.Conv2D(
     channels,
     3,
     padding='same',
-    use_bias=not batch_norm,
-    activation=None if batch_norm else 'relu',
+    use_bias=norm is None,
+    activation='relu' if norm is None else None,
     name=f'conv{number}',
   )(x)
-  if batch_norm:
-    x = keras.layers.BatchNormalization(name=f'norm{number}')(x)
+  if norm is not None:
+    x = keras.layers.BatchNormalization(name=f'norm{number}', **norm)(x)
     x = keras.layers.ReLU(name=f'relu{number}')(x)
   return x
 

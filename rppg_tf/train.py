@@ -6,12 +6,10 @@
 The same command again resumes a run that was killed, from its last epoch.
 """
 
-import csv
 import dataclasses
-import importlib.metadata
 import pathlib
-import platform
 import sys
+import tempfile
 
 import tensorflow as tf
 from absl import flags
@@ -19,6 +17,7 @@ from absl import flags
 from rppg_tf import (
   background,
   clips,
+  distribution,
   network,
   patch_renderer,
   run_directory,
@@ -28,6 +27,7 @@ from rppg_tf import (
   window_split,
 )
 from rppg_tf.entry_point import InputError, run
+from rppg_tf.keep_best import KeepBest
 from rppg_tf.keras_compat import keras
 from rppg_tf.spatial_cnn import build_spatial_cnn
 
@@ -165,42 +165,75 @@ _PATCHES_WITHOUT = flags.DEFINE_multi_enum(
 )
 _SEED = flags.DEFINE_integer('seed', 1, 'Of weights, clips, augmentation.')
 
+_CACHE = flags.DEFINE_enum(
+  'cache',
+  'memory',
+  training.CACHES,
+  'memory: recordings are read once and kept (12 kB a frame). none: they are '
+  "read and prepared every epoch, a few at a time; the frames' features that "
+  '--head_epochs are trained on are kept (0.2 kB a frame).',
+)
+_DISTRIBUTION = flags.DEFINE_enum(
+  'distribution',
+  'none',
+  distribution.KINDS,
+  'mirrored: a replica on each GPU. multi_worker: one in each process of '
+  "TF_CONFIG's cluster, all started with the same flags and one --run_dir "
+  '(docs/scale.md). --batch_size is that of all replicas together.',
+)
+
 # Of the epochs of the head alone: it costs a thousandth of the CNN.
 _HEAD_BATCH_SIZE = 16
 _HEAD_CLIPS_PER_RECORDING = 8
 
-_PACKAGES = (
-  'tensorflow',
-  'tf_keras',
-  'tensorflow-model-optimization',
-  'tensorflow-datasets',
-  'numpy',
-  'opencv-python',
-)
-
 
 def main() -> None:
   """Trains, saves the best weights, prints the validation errors."""
-  run_dir = pathlib.Path(_RUN_DIR.value)
-  if _PATCH_RECORDINGS.value and not _HEAD_EPOCHS.value:
-    raise InputError('--patch_recordings: needs --head_epochs')
+  _check_flags()
+  # Before anything else of TensorFlow's is called, as it demands.
+  strategy = distribution.strategy(_DISTRIBUTION.value, _BATCH_SIZE.value)
   split = _split()
   columns = _teacher_columns(split)
   # Here, and not before a teacher has drawn weights of its own: whether model
   # or table, the student is the same.
   keras.utils.set_random_seed(_SEED.value)
-  open_run_directory(run_dir, _flag_values(), split)
+  run_directory.check_same(pathlib.Path(_RUN_DIR.value), _flag_values(), split)
+  if distribution.is_chief(strategy):
+    run_dir = pathlib.Path(_RUN_DIR.value)
+    _train(strategy, run_dir, split, columns)
+    return
+  # Reading the weights needs every worker, writing them one.
+  with tempfile.TemporaryDirectory() as folder:
+    _train(strategy, pathlib.Path(folder), split, columns)
+
+
+def _train(
+  strategy: tf.distribute.Strategy,
+  run_dir: pathlib.Path,
+  split: dict[str, list[str]],
+  columns: teacher.Columns | None,
+) -> None:
+  """Trains CNN and head, and the head again; run_dir is this process' own."""
+  run_directory.begin(run_dir, _flag_values(), split)
   recordings = _recordings(split, columns)
-  spatial_cnn, head = build_spatial_cnn(width=_WIDTH.value), _build_head()
-  parts = {'spatial_cnn': spatial_cnn, 'head': head}
-  counts = {name: part.count_params() for name, part in parts.items()}
-  print(run_directory.describe_parameters(counts), flush=True)
   # This pass over the recordings also fills the cache.
   train_mean_bpm = clips.training_mean_bpm(recordings['train'])
   num_recordings = len(split['train'])
-  best_mae_bpm = _fit(spatial_cnn, head, recordings, num_recordings, columns)
+  with strategy.scope():
+    spatial_cnn = build_spatial_cnn(
+      width=_WIDTH.value, synchronised=strategy.num_replicas_in_sync > 1
+    )
+    head = _build_head()
+    counts = {
+      'spatial_cnn': spatial_cnn.count_params(),
+      'head': head.count_params(),
+    }
+    print(run_directory.describe_parameters(counts), flush=True)
+    best_mae_bpm = _fit(
+      spatial_cnn, head, run_dir, recordings, num_recordings, columns
+    )
   if _HEAD_EPOCHS.value:
-    best_mae_bpm = _fit_head(recordings, num_recordings, columns)
+    best_mae_bpm = _fit_head(run_dir, recordings, num_recordings, columns)
   metrics = {
     'parameters': {**counts, 'total': sum(counts.values())},
     'train_mean_bpm': train_mean_bpm,
@@ -212,37 +245,17 @@ def main() -> None:
   )
 
 
-def open_run_directory(
-  run_dir: pathlib.Path, values: dict, split: dict[str, list[str]]
-) -> None:
-  """Makes the run directory, or checks that a run there is of this model."""
-  if (run_dir / run_directory.FLAGS).exists():
-    _check_same(run_dir, values, split)
-  versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
-  versions['python'] = platform.python_version()
-  try:
-    run_dir.mkdir(parents=True, exist_ok=True)
-    run_directory.write_json(run_dir / run_directory.FLAGS, values)
-    run_directory.write_json(run_dir / run_directory.SPLIT, split)
-    run_directory.write_json(run_dir / 'versions.json', versions)
-  except OSError as error:
+def _check_flags() -> None:
+  """Refuses flags that cannot be had together."""
+  if _PATCH_RECORDINGS.value and not _HEAD_EPOCHS.value:
+    raise InputError('--patch_recordings: needs --head_epochs')
+  if _CACHE.value == 'none' and _SPLIT_BY.value == 'window':
+    raise InputError('--cache=none: not with --split_by=window')
+  if _HEAD_EPOCHS.value and _DISTRIBUTION.value == 'multi_worker':
     raise InputError(
-      f'{run_dir}: cannot be written ({error.strerror}); give another --run_dir'
-    ) from None
-
-
-def _check_same(run_dir: pathlib.Path, values: dict, split: dict) -> None:
-  """Refuses to go on with a run of another model or of other subjects."""
-  before = run_directory.read_flags(run_dir)
-  for name in run_directory.MODEL_FLAGS:
-    if before[name] != values[name]:
-      raise InputError(
-        f'{run_dir}: holds a run with --{name}={before[name]}, not '
-        f'{values[name]}; give another --run_dir'
-      )
-  if run_directory.read_json(run_dir / run_directory.SPLIT) != split:
-    raise InputError(
-      f'{run_dir}: holds a run on other subjects; give another --run_dir'
+      '--head_epochs: not with --distribution=multi_worker; give '
+      '--head_epochs=0, and train the head by the same command with '
+      '--distribution=none afterwards'
     )
 
 
@@ -308,7 +321,9 @@ def _recordings(
     flags.FLAGS.background,
   )
   return {
-    name: training.prepared_recordings(*source, split[name], said)
+    name: training.prepared_recordings(
+      *source, split[name], said, _CACHE.value, _SEED.value
+    )
     for name, said in (('train', columns), ('validation', None))
   }
 
@@ -320,7 +335,7 @@ def _patches(columns: teacher.Columns | None) -> tf.data.Dataset:
     ground_truth_dir=_GROUND_TRUTH_DIR.value,
     without=frozenset(_PATCHES_WITHOUT.value),
   )
-  recordings = clips.patch_recordings(source, _PATCH_RECORDINGS.value)
+  recordings = training.patch_recordings(source, _PATCH_RECORDINGS.value)
   if columns is not None:
     recordings = teacher.attach_nothing(recordings, columns)
   return clips.prepare(recordings, flags.FLAGS.background)
@@ -344,15 +359,21 @@ def _clip_shape() -> clips.ClipShape:
   return dataclasses.replace(shape, teacher_weight=_TEACHER_WEIGHT.value)
 
 
-def _fit(spatial_cnn, head, recordings, num_recordings: int, columns) -> float:
+def _fit(
+  spatial_cnn, head, run_dir, recordings, num_recordings: int, columns
+) -> float:
   """Trains both; returns the validation MAE of the weights kept, BPM."""
   cutter = window_split if _SPLIT_BY.value == 'window' else clips
+  mixed = {}
+  if _CACHE.value == 'none':
+    mixed['num_mixed'] = clips.MIXED_AS_READ
   train = cutter.training_clips(
     recordings['train'],
     _clip_shape(),
     _BATCH_SIZE.value,
     _CLIPS_PER_RECORDING.value,
     _SEED.value,
+    **mixed,
   )
   validation = cutter.validation_clips(
     recordings['validation'], _clip_shape(), _BATCH_SIZE.value
@@ -363,15 +384,16 @@ def _fit(spatial_cnn, head, recordings, num_recordings: int, columns) -> float:
   num_steps = training.steps_per_epoch(
     num_recordings, _CLIPS_PER_RECORDING.value, _BATCH_SIZE.value
   )
-  run_dir = pathlib.Path(_RUN_DIR.value)
   parts = {
     run_directory.SPATIAL_WEIGHTS: spatial_cnn,
     run_directory.HEAD_WEIGHTS: head,
   }
-  keep_best = KeepBest(parts, run_dir, 'history.csv')
+  # Of all workers: they resume from what the first one has written.
+  shared = pathlib.Path(_RUN_DIR.value)
+  keep_best = KeepBest(parts, run_dir, shared / 'history.csv')
   callbacks = [
     keras.callbacks.BackupAndRestore(
-      str(run_dir / 'backup'), delete_checkpoint=False
+      str(shared / 'backup'), delete_checkpoint=False
     ),
     keep_best,
     keras.callbacks.CSVLogger(str(run_dir / 'history.csv'), append=True),
@@ -383,9 +405,10 @@ def _fit(spatial_cnn, head, recordings, num_recordings: int, columns) -> float:
   return keep_best.best_mae_bpm
 
 
-def _fit_head(recordings, num_recordings: int, columns) -> float:
+def _fit_head(
+  run_dir: pathlib.Path, recordings, num_recordings: int, columns
+) -> float:
   """Trains a new head on the CNN kept; returns its validation MAE, BPM."""
-  run_dir = pathlib.Path(_RUN_DIR.value)
   spatial_cnn, _ = run_directory.load_float(run_dir)
   quantisation = background.input_quantisation(flags.FLAGS.background)
   if _PATCH_RECORDINGS.value:
@@ -416,7 +439,7 @@ def _fit_head(recordings, num_recordings: int, columns) -> float:
   history = run_dir / 'head_history.csv'
   history.unlink(missing_ok=True)
   parts = {run_directory.HEAD_WEIGHTS: head}
-  keep_best = KeepBest(parts, run_dir, history.name)
+  keep_best = KeepBest(parts, run_dir, history)
   callbacks = [keep_best, keras.callbacks.CSVLogger(str(history))]
   joined = network.build_head_network(head)
   # The features are what the CNN has made of them.
@@ -457,51 +480,11 @@ def _run_epochs(
     teacher_loss,
   )
   joined.fit(
-    train,
-    validation_data=validation,
+    distribution.sharded(train),
+    validation_data=distribution.sharded(validation),
     epochs=epochs,
     verbose=1 if sys.stdout.isatty() else 2,
     callbacks=callbacks,
-  )
-
-
-class KeepBest(keras.callbacks.Callback):
-  """Saves parts by file name when the validation loss is the lowest so far.
-
-  The loss and not the MAE: over a few validation subjects the MAE soon says
-  nothing any more, while the pulse still gets better.
-  """
-
-  def __init__(
-    self, parts: dict[str, keras.Model], run_dir: pathlib.Path, history: str
-  ):
-    super().__init__()
-    self._parts = parts
-    self._run_dir = run_dir
-    self._lowest_loss, self.best_mae_bpm = _best_so_far(run_dir / history)
-
-  def on_epoch_end(self, epoch, logs=None):
-    """Keras calls this after validation."""
-    del epoch
-    if logs['val_loss'] < self._lowest_loss:
-      self._lowest_loss = logs['val_loss']
-      self.best_mae_bpm = logs['val_heart_rate_bpm_mae_bpm']
-      for name, part in self._parts.items():
-        run_directory.save_weights(part, self._run_dir / name)
-
-
-def _best_so_far(history: pathlib.Path) -> tuple[float, float]:
-  """Returns loss and MAE, BPM, of the best epoch before a resume."""
-  columns = ('val_loss', 'val_heart_rate_bpm_mae_bpm')
-  if not history.exists():
-    return float('inf'), float('inf')
-  with history.open(newline='') as file:
-    rows = [[row[name] for name in columns] for row in csv.DictReader(file)]
-  # The row that a kill cut short says nothing.
-  whole = [row for row in rows if not {None, '', 'NA'} & set(row)]
-  return min(
-    ((float(loss), float(mae_bpm)) for loss, mae_bpm in whole),
-    default=(float('inf'), float('inf')),
   )
 
 

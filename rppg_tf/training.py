@@ -5,11 +5,20 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from rppg_tf import clips, contract, losses, network, teacher
+from rppg_tf import (
+  clips,
+  contract,
+  losses,
+  network,
+  patch_renderer,
+  teacher,
+)
 from rppg_tf.clips import ClipShape
 from rppg_tf.keras_compat import keras
 from rppg_tf.teacher_targets import TEACHER, taught
 
+# Where recordings are kept between two passes over them.
+CACHES = ('memory', 'none')
 # Share of the steps over which the learning rate rises to its full value.
 _WARM_UP = 0.1
 # Puts an error of 10 BPM on a level with a pulse that does not correlate.
@@ -38,8 +47,10 @@ def prepared_recordings(
   background_mode: str,
   subjects: Sequence[str],
   columns: teacher.Columns | None = None,
+  cache: str = 'memory',
+  seed: int = 1,
 ) -> tf.data.Dataset:
-  """Returns the recordings that clips are cut from, prepared and cached.
+  """Returns the recordings that clips are cut from, prepared.
 
   Args:
     data_dir: the --data_dir of `tfds build`.
@@ -47,14 +58,47 @@ def prepared_recordings(
     background_mode: one of background.MODES.
     subjects: whose recordings.
     columns: what a teacher says of them, if there is one.
+    cache: one of CACHES. With `none` they are read and prepared in each pass,
+      file by file in another order (in a fixed one for a teacher's columns).
+    seed: of these orders.
 
   Returns:
     Dataset of what clips.prepare gives.
   """
-  recordings = clips.load_recordings(data_dir, roi_geometry, subjects)
+  in_order = cache == 'memory' or columns is not None
+  recordings = clips.load_recordings(
+    data_dir, roi_geometry, subjects, None if in_order else seed
+  )
   if columns is not None:
     recordings = teacher.attach(recordings, columns)
-  return clips.prepare(recordings, background_mode).cache()
+  prepared = clips.prepare(recordings, background_mode)
+  return prepared.cache() if cache == 'memory' else prepared
+
+
+def patch_recordings(
+  source: patch_renderer.PatchSource, num: int
+) -> tf.data.Dataset:
+  """Renders patches, in the form that clips.load_recordings gives.
+
+  Args:
+    source: what of.
+    num: recordings.
+  """
+  signature = {
+    'frames': tf.TensorSpec(
+      (None, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE), tf.uint8
+    ),
+    'mid_face_rgb': tf.TensorSpec((None, contract.NUM_CHANNELS), tf.float32),
+    'timestamp_s': tf.TensorSpec((None,), tf.float64),
+    'ppg': tf.TensorSpec((None,), tf.float32),
+    'heart_rate_bpm': tf.TensorSpec((None,), tf.float32),
+    'face_found': tf.TensorSpec((None,), tf.bool),
+    'subject': tf.TensorSpec((), tf.string),
+  }
+  return tf.data.Dataset.from_generator(
+    lambda: patch_renderer.render_recordings(source, num),
+    output_signature=signature,
+  )
 
 
 def encoded_recordings(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from rppg_tf import face_rois, losses, network, training
+from rppg_tf import face_rois, losses, network, recordings, training
 from rppg_tf.background import input_quantisation
 from rppg_tf.spatial_cnn import build_spatial_cnn
 from rppg_tf.video_reader import VideoReader
@@ -17,6 +17,7 @@ from tools import (
   benchmark_process,
   benchmark_training,
   mjpg_writer,
+  scale_figures,
 )
 
 _NUM_FRAMES = 10
@@ -173,3 +174,31 @@ def test_bad_input_is_one_line(tmp_path):
     refused, 'tools.benchmark_build', 'no subject*/vid.avi at any depth'
   )
   assert not output.exists()
+
+
+def test_recordings_are_multiplied_without_a_copy(folder, tmp_path):
+  sources = [folder.parent / 'subject1'] * scale_figures.NUM_SOURCES
+  scale_figures.multiply(sources, 4, tmp_path / 'multiplied')
+  found = recordings.find_recordings(tmp_path / 'multiplied')
+  assert len(found) == 20
+  assert [int(name[-1]) for name, _ in found] == [1, 2, 3, 4, 5] * 4
+  assert (found[7][1] / 'vid.avi').resolve() == (folder / 'vid.avi').resolve()
+
+
+def test_slopes_of_linear_time_and_flat_memory():
+  def of_factors(base_mb, mb_per_factor):
+    return [
+      scale_figures.Figures(
+        9.0, 5.0 + 2.0 * 5 * factor, base_mb + mb_per_factor * factor
+      )
+      for factor in scale_figures.FACTORS
+    ]
+
+  figures = {'build': of_factors(600, 1), 'training': of_factors(600, 10)}
+  lines = scale_figures.table(figures).splitlines()
+  assert lines[0] == '| | 1x | 4x | 16x | 4x to 16x |'
+  assert lines[3] == (
+    '| build, CPU s | 15.0 | 45.0 | 165.0 | 2.00 a recording |'
+  )
+  assert lines[4].endswith('| 601.0 | 604.0 | 616.0 | +2 %: flat |')
+  assert lines[7].endswith('| +19 %: not flat |')

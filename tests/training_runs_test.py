@@ -8,7 +8,7 @@ import sys
 import time
 
 from rppg_tf import run_directory
-from tests import commands, untrained_run
+from tests import commands, untrained_run, worker_processes
 
 
 def test_a_killed_training_resumes_from_its_last_epoch(work):
@@ -22,13 +22,46 @@ def test_a_killed_training_resumes_from_its_last_epoch(work):
     stdout=subprocess.DEVNULL,
     stderr=subprocess.DEVNULL,
   )
-  deadline_s = time.monotonic() + 120
+  deadline_s = time.monotonic() + 600
   while not history.exists() or len(history.read_text().splitlines()) < 2:
     assert process.poll() is None and time.monotonic() < deadline_s
     time.sleep(0.05)
   process.send_signal(signal.SIGKILL)
   process.wait()
   commands.run_well(*words)
+  _assert_four_epochs(history)
+
+
+def test_a_killed_worker_ends_the_others_and_their_run_resumes(work):
+  words = commands.train(
+    work,
+    'workers',
+    '--epochs=4',
+    '--batch_size=2',
+    '--clips_per_recording=2',
+    '--distribution=multi_worker',
+    '--cache=none',
+  )
+  history = work / 'workers' / 'history.csv'
+  chief, other = worker_processes.start(2, *words)
+  deadline_s = time.monotonic() + 600
+  while not history.exists() or len(history.read_text().splitlines()) < 2:
+    assert other.poll() is None and time.monotonic() < deadline_s
+    time.sleep(0.05)
+  other.send_signal(signal.SIGKILL)
+  other.communicate()
+  chief.communicate(timeout=300)
+  assert chief.returncode != 0
+  chief, other = worker_processes.start(2, *words)
+  said, errors = chief.communicate(timeout=600)
+  other.communicate(timeout=300)
+  assert chief.returncode == 0, errors
+  assert said.strip().splitlines()[-1].startswith('validation MAE')
+  assert other.returncode == 0
+  _assert_four_epochs(history)
+
+
+def _assert_four_epochs(history):
   with history.open(newline='') as file:
     epochs = [int(row['epoch']) for row in csv.DictReader(file)]
   # The epoch that was cut off may stand twice, none may be missing.
@@ -76,6 +109,7 @@ _REFUSED = {
   '--data_dir=/nowhere': ['/nowhere', 'tfds build'],
   '--roi_geometry=original': ['tfds_ubfc/original', 'tfds build'],
   '--patch_recordings=2': ['--patch_recordings', '--head_epochs'],
+  '--distribution=multi_worker': ['--distribution', '$TF_CONFIG'],
   '--run_dir=/proc/run': ['/proc/run', 'cannot be written'],
 }
 

@@ -6,6 +6,7 @@ With --beam_pipeline_options=... the recordings are read by Apache Beam; the
 files are the same.
 """
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core import shuffle
 
 from rppg_tf import contract, face_rois, recordings, subject_splits
 
@@ -27,6 +29,9 @@ _SPLIT_TABLE = Path(__file__).parent / 'subject_splits.csv'
 _BYTES = tfds.features.Encoding.BYTES
 # Patches are nearly all that there is: a seventh less for 0.4 ms a frame.
 _COMPRESSED = tfds.features.Encoding.ZLIB
+
+# Of examples that wait to be sorted; more are kept on disk.
+_GATHERED_BYTES = 64 << 20
 
 
 @dataclasses.dataclass(eq=False)
@@ -126,7 +131,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     self._by_beam = bool(
       download_config.beam_options or download_config.beam_runner
     )
-    return super()._generate_splits(dl_manager, download_config)
+    with _little_in_memory():
+      return super()._generate_splits(dl_manager, download_config)
 
   def _split_generators(
     self, dl_manager: tfds.download.DownloadManager
@@ -167,6 +173,17 @@ def _read_alone(folder: Path, roi_geometry: str) -> tuple[str, dict]:
   with recordings.one_opencv_thread():
     example = recordings.read_recording(folder, roi_geometry)
   return example['subject'], example
+
+
+@contextlib.contextmanager
+def _little_in_memory() -> Iterator[None]:
+  """Has TFDS sort examples on disk: it would gather 1 GB of them first."""
+  before = shuffle.MAX_MEM_BUFFER_SIZE
+  shuffle.MAX_MEM_BUFFER_SIZE = _GATHERED_BYTES
+  try:
+    yield
+  finally:
+    shuffle.MAX_MEM_BUFFER_SIZE = before
 
 
 def _in_order(serialised: bytes) -> bytes:

@@ -1,0 +1,67 @@
+"""Steps shared out are the steps of one process."""
+
+import json
+
+import numpy as np
+import pytest
+
+from rppg_tf import distribution
+from rppg_tf.entry_point import InputError
+from tests import commands, loss_curve, worker_processes
+
+_TIMEOUT_S = 1800
+_TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope='module')
+def of_one():
+  done = commands.run('tests.loss_curve', 'none', timeout_s=_TIMEOUT_S)
+  assert done.returncode == 0, done.stderr
+  losses = json.loads(done.stdout.splitlines()[-1])
+  assert len(losses) == loss_curve.NUM_STEPS
+  # They say something only if something is learnt.
+  assert np.mean(losses[-10:]) < np.mean(losses[:10])
+  return losses
+
+
+def test_two_workers_take_the_steps_of_one(of_one):
+  workers = worker_processes.start(2, 'tests.loss_curve', 'multi_worker')
+  outputs = [worker.communicate(timeout=_TIMEOUT_S) for worker in workers]
+  for worker, (output, errors) in zip(workers, outputs, strict=True):
+    assert worker.returncode == 0, errors
+    losses = json.loads(output.splitlines()[-1])
+    np.testing.assert_allclose(losses, of_one, rtol=0, atol=_TOLERANCE)
+
+
+def test_two_mirrored_replicas_take_the_steps_of_one(of_one):
+  done = commands.run('tests.loss_curve', 'mirrored', timeout_s=_TIMEOUT_S)
+  assert done.returncode == 0, done.stderr
+  losses = json.loads(done.stdout.splitlines()[-1])
+  np.testing.assert_allclose(losses, of_one, rtol=0, atol=_TOLERANCE)
+
+
+_WORKERS = '"cluster": {"worker": ["a:1", "b:1"]}'
+
+
+@pytest.mark.parametrize(
+  ('config', 'message'),
+  [
+    (None, r'set \$TF_CONFIG for each worker, as .*"index": 0'),
+    ('{"cluster"', r'set \$TF_CONFIG'),
+    (f'{{{_WORKERS}}}', r'set \$TF_CONFIG'),
+    (
+      f'{{{_WORKERS}, "task": {{"type": "worker", "index": 2}}}}',
+      'task must be a worker of the 2 in cluster, got .*2',
+    ),
+    (
+      f'{{{_WORKERS}, "task": {{"type": "ps", "index": 0}}}}',
+      'task must be a worker .*ps',
+    ),
+  ],
+)
+def test_a_cluster_that_is_none_is_refused(monkeypatch, config, message):
+  monkeypatch.delenv('TF_CONFIG', raising=False)
+  if config is not None:
+    monkeypatch.setenv('TF_CONFIG', config)
+  with pytest.raises(InputError, match=message):
+    distribution.strategy('multi_worker', batch_size=2)
