@@ -306,8 +306,9 @@ def cut_rois(
   _check_frame(frame_bgr)
   regions = _roi_percent(geometry)
   rois = np.zeros((contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE), np.uint8)
+  moved = moved_box(box, shift)
   for roi, percent in zip(rois, regions, strict=True):
-    patch = _crop(frame_bgr, moved_box(box, shift), percent)
+    patch = _crop(frame_bgr, moved, percent)
     if patch.size:
       # The colour order is turned after resizing: 1,296 pixels at most.
       cv2.cvtColor(resize_by_area(patch), cv2.COLOR_BGR2RGB, dst=roi)
