@@ -63,7 +63,7 @@ def errors_plot(
     right.set_ylabel('difference of MAEs, BPM')
     for axes in (left, right):
       axes.margins(x=0.3)
-    _save(figure, path)
+    save_png(figure, path)
 
 
 def _interval(axes, x: int, value: float, interval, name: str) -> None:
@@ -94,7 +94,7 @@ def noise_plot(
     axes.set_xticks(places, LAYERS)
     axes.set_ylabel('signal to quantisation noise, dB')
     axes.legend(fontsize=8)
-    _save(figure, path)
+    save_png(figure, path)
 
 
 def codes_plot(path: pathlib.Path, usage: dict[str, Usage]) -> None:
@@ -120,7 +120,7 @@ def codes_plot(path: pathlib.Path, usage: dict[str, Usage]) -> None:
     axes.set_xlabel('feature, strongest pulse first')
     axes.set_ylabel('pulse, codes peak to peak')
     axes.legend(fontsize=8)
-    _save(figure, path)
+    save_png(figure, path)
 
 
 def sweep_plot(path: pathlib.Path, results: list[dict]) -> None:
@@ -155,12 +155,12 @@ def sweep_plot(path: pathlib.Path, results: list[dict]) -> None:
       axes.set_xlabel('ROI frames to calibrate with')
       axes.set_ylabel(label)
     figure.axes[0].legend(fontsize=8)
-    _save(figure, path)
+    save_png(figure, path)
 
 
-def _save(figure: Figure, path: pathlib.Path) -> None:
+def save_png(figure: Figure, path: pathlib.Path) -> None:
+  """Writes a figure, whole or not at all; the same one gives the same file."""
   content = io.BytesIO()
-  # Without a date, so that the same figures give the same file.
   figure.savefig(
     content, format='png', dpi=_DOTS_PER_INCH, metadata={'Software': None}
   )
