@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -47,12 +48,23 @@ def now() -> np.ndarray:
   return np.array([time.perf_counter(), time.process_time()])
 
 
-def run(module: str, *words: str) -> Run:
-  """Runs `python -m MODULE WORDS`, whatever comes of it."""
+def run(
+  module: str, *words: str, environment: Mapping[str, str] | None = None
+) -> Run:
+  """Runs `python -m MODULE WORDS`, whatever comes of it.
+
+  Args:
+    module: of Python.
+    *words: its arguments.
+    environment: variables to set for it, beside those that are.
+  """
   command = [sys.executable, '-m', module, *words]
+  variables = {**os.environ, **(environment or {})}
   with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
     start_s = time.perf_counter()
-    with subprocess.Popen(command, stdout=output, stderr=errors) as process:
+    with subprocess.Popen(
+      command, stdout=output, stderr=errors, env=variables
+    ) as process:
       # And not RUSAGE_CHILDREN, which is the largest of all children so far.
       _, status, usage = os.wait4(process.pid, 0)
       process.returncode = os.waitstatus_to_exitcode(status)
@@ -68,13 +80,15 @@ def run(module: str, *words: str) -> Run:
     )
 
 
-def run_well(module: str, *words: str) -> Run:
-  """Runs a command that must succeed.
+def run_well(
+  module: str, *words: str, environment: Mapping[str, str] | None = None
+) -> Run:
+  """Runs a command that must succeed; arguments as of `run`.
 
   Raises:
     InputError: it did not; the line says what it said last.
   """
-  done = run(module, *words)
+  done = run(module, *words, environment=environment)
   if done.exit_code:
     reason = done.last_error.removeprefix('error: ')
     if done.exit_code < 0:
@@ -84,7 +98,10 @@ def run_well(module: str, *words: str) -> Run:
 
 
 def measure(
-  module: str, function: str, *folders: pathlib.Path
+  module: str,
+  function: str,
+  *folders: pathlib.Path,
+  environment: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, float], Run]:
   """Calls a function of folders in a process of its own.
 
@@ -92,6 +109,7 @@ def measure(
     module: that it is in.
     function: its name; it returns figures by name.
     *folders: its arguments.
+    environment: as of `run`.
 
   Returns:
     What it returned, and the process.
@@ -100,7 +118,7 @@ def measure(
     InputError: it failed.
   """
   words = (module, function, *map(str, folders))
-  done = run_well('tools.benchmark_process', *words)
+  done = run_well('tools.benchmark_process', *words, environment=environment)
   return json.loads(done.output.splitlines()[-1]), done
 
 

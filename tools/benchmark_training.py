@@ -10,6 +10,7 @@ that of a build.
 import pathlib
 
 import numpy as np
+import tensorflow as tf
 
 from rppg_tf import (
   background,
@@ -31,11 +32,11 @@ BATCH_WINDOWS = clips.ClipShape().num_samples - _WINDOW + 1
 _LEARNING_RATE = 2e-3
 # float32 windows of two recordings of 20 s are 0.4 GB.
 _NUM_RECORDINGS = 2
-_WARM_UP_STEPS = 2
-_NUM_STEPS = _WARM_UP_STEPS + 4
+WARM_UP_STEPS = 2
+NUM_STEPS = WARM_UP_STEPS + 4
 _SEED = 1
 # rppg_tf.train's own; as many are cut of a recording in an epoch.
-_CLIPS_PER_BATCH = 4
+CLIPS_PER_BATCH = 4
 _NUM_RANGE_IMAGES = 96
 
 
@@ -62,7 +63,7 @@ def median_step_s(ends_s: list[np.ndarray]) -> np.ndarray:
   Args:
     ends_s: benchmark_process.now at the end of each step.
   """
-  steps_s = np.diff(ends_s[_WARM_UP_STEPS - 1 :], axis=0)
+  steps_s = np.diff(ends_s[WARM_UP_STEPS - 1 :], axis=0)
   return np.median(steps_s, axis=0)
 
 
@@ -119,7 +120,7 @@ class _PlainBatches(keras.utils.Sequence):
     self._order = np.random.default_rng(_SEED).permutation(len(windows))
 
   def __len__(self) -> int:
-    return _NUM_STEPS
+    return NUM_STEPS
 
   def __getitem__(self, index: int):
     places = np.arange(index * BATCH_WINDOWS, (index + 1) * BATCH_WINDOWS)
@@ -145,7 +146,7 @@ def plain_keras(data_dir: pathlib.Path) -> dict:
   joined = plain_network(
     spatial_cnn.build_spatial_cnn(), networks.build_head('window')
   )
-  step_s, cpu_s = _keras_step_s(joined, _PlainBatches(*_all_windows(data_dir)))
+  step_s, cpu_s = keras_step_s(joined, _PlainBatches(*_all_windows(data_dir)))
   return {
     'plain_keras_windows_per_s': BATCH_WINDOWS / step_s,
     'plain_keras_cpu_ms_per_window': 1e3 * cpu_s / BATCH_WINDOWS,
@@ -158,7 +159,7 @@ def plain_pytorch(data_dir: pathlib.Path) -> dict:
   from tools import benchmark_pytorch
 
   ends_s = benchmark_pytorch.train(
-    *_all_windows(data_dir), BATCH_WINDOWS, _LEARNING_RATE, _NUM_STEPS
+    *_all_windows(data_dir), BATCH_WINDOWS, _LEARNING_RATE, NUM_STEPS
   )
   step_s, cpu_s = median_step_s(ends_s)
   return {
@@ -187,7 +188,7 @@ def qat_pulse(data_dir: pathlib.Path) -> dict:
 
 
 def _pulse_frames_per_s(data_dir: pathlib.Path, cnn: keras.Model) -> float:
-  num_clips = _CLIPS_PER_BATCH
+  num_clips = CLIPS_PER_BATCH
   step_s, _ = _clip_step_s(data_dir, cnn, 'pulse', 'normalise', num_clips)
   return num_clips * clips.ClipShape().num_frames / step_s
 
@@ -200,6 +201,28 @@ def _clip_step_s(
   num_clips: int,
 ) -> np.ndarray:
   """Trains as rppg_tf.train does; returns time and CPU time of a step."""
+  joined, batches = clip_network(
+    data_dir, cnn, head, background_mode, num_clips
+  )
+  return keras_step_s(joined, batches)
+
+
+def clip_network(
+  data_dir: pathlib.Path,
+  cnn: keras.Model,
+  head: str,
+  background_mode: str,
+  num_clips: int,
+) -> tuple[keras.Model, tf.data.Dataset]:
+  """Returns a network as rppg_tf.train joins it, and endless batches for it.
+
+  Args:
+    data_dir: of a build.
+    cnn: of build_spatial_cnn.
+    head: one of network.HEADS.
+    background_mode: one of background.MODES.
+    num_clips: in a batch.
+  """
   geometry = face_rois.DEFAULT_ROI_GEOMETRY
   shape = training.clip_shape(head, _WINDOW, 1)
   recordings = training.prepared_recordings(
@@ -213,20 +236,36 @@ def _clip_step_s(
       f'needed, the longest of {len(lengths)} has {max(lengths)}'
     )
   batches = clips.training_clips(
-    recordings, shape, num_clips, _CLIPS_PER_BATCH, _SEED
+    recordings, shape, num_clips, CLIPS_PER_BATCH, _SEED
   ).repeat()
   joined = networks.build_network(
     cnn,
     networks.build_head(head),
     background.input_quantisation(background_mode),
   )
-  return _keras_step_s(joined, batches)
+  return joined, batches
 
 
-def _keras_step_s(joined: keras.Model, batches) -> np.ndarray:
-  training.compile_network(joined, _LEARNING_RATE, _NUM_STEPS, 1.0, 1.0)
+def keras_step_s(
+  joined: keras.Model,
+  batches,
+  *callbacks: keras.callbacks.Callback,
+  jit_compile: bool = False,
+) -> np.ndarray:
+  """Trains NUM_STEPS; returns time and CPU time of a step, seconds.
+
+  Args:
+    joined: of networks.build_network.
+    batches: as many at least.
+    callbacks: of Keras.
+    jit_compile: whether XLA compiles the steps.
+  """
+  training.compile_network(joined, _LEARNING_RATE, NUM_STEPS, 1.0, 1.0)
+  joined.jit_compile = jit_compile
   timer = StepTimer()
-  joined.fit(batches, steps_per_epoch=_NUM_STEPS, verbose=0, callbacks=[timer])
+  joined.fit(
+    batches, steps_per_epoch=NUM_STEPS, verbose=0, callbacks=[timer, *callbacks]
+  )
   return median_step_s(timer.ends_s)
 
 

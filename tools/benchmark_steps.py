@@ -1,0 +1,155 @@
+"""What TensorFlow's own switches are worth in training, and what it waits for.
+
+  python -m tools.benchmark_steps --data_dir=build/demo/data
+
+Trains CNN and pulse head for a few steps on clips of two recordings, in a
+process of its own each: as rppg_tf.train does, without oneDNN, with XLA, in
+bfloat16. TensorFlow's profiler says how long the steps of the first wait for
+their input. Prints a table.
+"""
+
+import pathlib
+import tempfile
+
+import tensorflow as tf
+from absl import flags
+
+from rppg_tf import spatial_cnn
+from rppg_tf.clips import ClipShape
+from rppg_tf.entry_point import InputError, run
+from rppg_tf.keras_compat import keras
+from tools import benchmark_process, benchmark_training
+
+_DATA_DIR = flags.DEFINE_string(
+  'data_dir',
+  None,
+  'Folder given to `tfds build --data_dir`; its first two recordings are read.',
+  required=True,
+)
+
+# Function of this module, and variables that its process starts with.
+_FORMS = {
+  'as rppg_tf.train': ('float32', {}),
+  'without oneDNN': ('float32', {'TF_ENABLE_ONEDNN_OPTS': '0'}),
+  'XLA': ('xla', {}),
+  'bfloat16': ('bfloat16', {}),
+}
+# In which the profiler books the time from asking for a batch to having it.
+_WAIT = 'IteratorGetNextOp::DoCompute'
+_NUM_FRAMES = benchmark_training.CLIPS_PER_BATCH * ClipShape().num_frames
+
+
+class _Profile(keras.callbacks.Callback):
+  """Profiles the steps after the first few."""
+
+  def __init__(self, folder: str):
+    super().__init__()
+    self._folder = folder
+
+  def on_train_batch_begin(self, batch, logs=None):
+    """Keras calls this before every step."""
+    del logs
+    if batch == benchmark_training.WARM_UP_STEPS:
+      tf.profiler.experimental.start(self._folder)
+
+  def on_train_end(self, logs=None):
+    """Keras calls this after the last step."""
+    del logs
+    tf.profiler.experimental.stop()
+
+
+def main() -> None:
+  """Measures and prints."""
+  data_dir = pathlib.Path(_DATA_DIR.value)
+  print('| training | frames/s | CPU ms a frame | peak MB |\n|---|---|---|---|')
+  for name, (function, environment) in _FORMS.items():
+    figures, done = benchmark_process.measure(
+      'tools.benchmark_steps', function, data_dir, environment=environment
+    )
+    print(
+      f'| {name} | {figures["frames_per_s"]:.0f} '
+      f'| {figures["cpu_ms_per_frame"]:.2f} | {done.peak_memory_mb:,.0f} |',
+      flush=True,
+    )
+  figures, _ = benchmark_process.measure(
+    'tools.benchmark_steps', 'profiled', data_dir
+  )
+  print(
+    f'\nof {figures["steps_s"]:.1f} s in {figures["steps"]} steps, '
+    f'{1e3 * figures["waits_s"]:.2f} ms were spent waiting for input'
+  )
+
+
+# --- Each in a process of its own -------------------------------------------
+
+
+def float32(data_dir: pathlib.Path) -> dict:
+  """Steps of CNN and pulse head."""
+  return _steps(data_dir, spatial_cnn.build_spatial_cnn())
+
+
+def xla(data_dir: pathlib.Path) -> dict:
+  """The same with whole steps compiled by XLA."""
+  return _steps(data_dir, spatial_cnn.build_spatial_cnn(), jit_compile=True)
+
+
+def bfloat16(data_dir: pathlib.Path) -> dict:
+  """The same with the CNN computed in bfloat16, its weights in float32."""
+  keras.mixed_precision.set_global_policy('mixed_bfloat16')
+  cnn = spatial_cnn.build_spatial_cnn()
+  keras.mixed_precision.set_global_policy('float32')
+  return _steps(data_dir, cnn)
+
+
+def profiled(data_dir: pathlib.Path) -> dict:
+  """Steps as of `float32`, and how long they wait for their input."""
+  with tempfile.TemporaryDirectory() as folder:
+    figures = _steps(
+      data_dir, spatial_cnn.build_spatial_cnn(), _Profile(folder)
+    )
+    waits_s = _waits_s(pathlib.Path(folder))
+  num = benchmark_training.NUM_STEPS - benchmark_training.WARM_UP_STEPS
+  steps_s = num * _NUM_FRAMES / figures['frames_per_s']
+  return {'steps': num, 'steps_s': steps_s, 'waits_s': waits_s}
+
+
+def _steps(
+  data_dir: pathlib.Path,
+  cnn: keras.Model,
+  *callbacks: keras.callbacks.Callback,
+  jit_compile: bool = False,
+) -> dict:
+  joined, batches = benchmark_training.clip_network(
+    data_dir, cnn, 'pulse', 'normalise', benchmark_training.CLIPS_PER_BATCH
+  )
+  step_s, cpu_s = benchmark_training.keras_step_s(
+    joined, batches, *callbacks, jit_compile=jit_compile
+  )
+  return {
+    'frames_per_s': _NUM_FRAMES / step_s,
+    'cpu_ms_per_frame': 1e3 * cpu_s / _NUM_FRAMES,
+  }
+
+
+def _waits_s(folder: pathlib.Path) -> float:
+  """Returns the time in which a batch was asked for and not there yet."""
+  # Not a public module; there is no other reader without one more package.
+  from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+  waits_ps, num_waits = 0, 0
+  for path in folder.rglob('*.xplane.pb'):
+    space = xplane_pb2.XSpace.FromString(path.read_bytes())
+    for plane in space.planes:
+      names = {key: one.name for key, one in plane.event_metadata.items()}
+      for line in plane.lines:
+        for event in line.events:
+          if names[event.metadata_id] == _WAIT:
+            waits_ps += event.duration_ps
+            num_waits += 1
+  if not num_waits:
+    raise InputError(f'the profile has no {_WAIT}: another TensorFlow?')
+  return waits_ps * 1e-12
+
+
+if __name__ == '__main__':
+  run(main)
