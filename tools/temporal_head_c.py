@@ -15,6 +15,7 @@ from rppg_tf import contract, pulse_head
 from rppg_tf.keras_compat import keras
 from tools import (
   pulse_head_templates,
+  pulse_spectrum_tables,
   temporal_head_templates,
   window_head_templates,
 )
@@ -24,9 +25,6 @@ _VALUES_PER_LINE = 5
 # Added to the mean power by pulse_head.WaveSpectra.
 _MEAN_POWER_FLOOR = 1e-12
 _NUM_WAVES = 3  # of pulse_head.PulseWaves: pulse, POS, CHROM
-# Pairs of samples that the C holds at a time: more take more stack, fewer more
-# instructions.
-_NUM_PAIRS = 30
 
 
 class _Layer(NamedTuple):
@@ -123,7 +121,7 @@ def _pulse_values(head: keras.Model) -> dict:
   _check_outputs('pulse', kernels[2])
   _check_outputs('rate_conv3', kernels[5])
   arrays = {
-    'far_cosine': _far_cosine(),
+    **pulse_spectrum_tables.tables(),
     'part_hann': pulse_head.hann(pulse_head.PART_SAMPLES),
     'rate_skip': _rate_skip(head),
   }
@@ -168,30 +166,31 @@ def _wave_macs() -> int:
     pulse_head.PART_STRIDE
   ) + 1
   colour = parts * pulse_head.PART_SAMPLES * (2 * 2 + 2)
-  spectrum = contract.NUM_RATES * contract.WINDOW_SAMPLES
+  spectrum = contract.NUM_RATES * pulse_spectrum_tables.num_thinned()
+  spectrum += contract.WINDOW_SAMPLES * pulse_spectrum_tables.LOW_PASS_SPAN
   return (_NUM_WAVES - 1) * colour + _NUM_WAVES * spectrum
 
 
 def _pulse_numbers() -> dict:
   """Returns the numbers of the pulse head that are not trained."""
-  # Only the contract could break these: see wave_at,
-  # take_pairs and add_to_rates.
-  assert pulse_head.PART_SAMPLES % pulse_head.PART_STRIDE == 0
-  assert contract.WINDOW_SAMPLES % (2 * _NUM_PAIRS) == 0
-  assert 2 * contract.WINDOW_SAMPLES < _turn()
+  # Only the contract could break these: see take_stride and thin_out.
+  stride = pulse_head.PART_STRIDE
+  assert pulse_head.PART_SAMPLES % stride == 0
+  assert contract.WINDOW_SAMPLES % stride == 0
+  assert stride % pulse_spectrum_tables.THINNING == 0
   return {
     'window_samples': contract.WINDOW_SAMPLES,
     'min_bpm': contract.MIN_RATE_BPM,
     'max_bpm': contract.MAX_RATE_BPM,
     'num_chrominance': contract.NUM_CHROMINANCE,
     'num_waves': _NUM_WAVES,
-    'num_pairs': _NUM_PAIRS,
+    'thinning': pulse_spectrum_tables.THINNING,
+    'low_pass_span': pulse_spectrum_tables.LOW_PASS_SPAN,
+    'num_thinned': pulse_spectrum_tables.num_thinned(),
     'part_samples': pulse_head.PART_SAMPLES,
-    'part_stride': pulse_head.PART_STRIDE,
+    'part_stride': stride,
     'num_rates': contract.NUM_RATES,
     'rate_step_bpm': contract.RATE_STEP_BPM,
-    'turn': _turn(),
-    'first_rate': contract.MIN_RATE_BPM // contract.RATE_STEP_BPM,
     'settled_weight': float_literal(pulse_head.standardisation_weight()),
     'variance_floor': float_literal(pulse_head.VARIANCE_FLOOR),
     'deviation_floor': float_literal(pulse_head.DEVIATION_FLOOR),
@@ -199,23 +198,6 @@ def _pulse_numbers() -> dict:
     'mean_power_floor': float_literal(_MEAN_POWER_FLOOR),
     'confidence_limit_bpm': float_literal(pulse_head.confidence_limit_bpm()),
   }
-
-
-def _turn() -> int:
-  """Returns how many equal steps of a turn the phases of all rates lie on."""
-  turn = 60 * contract.GRID_RATE_HZ // contract.RATE_STEP_BPM
-  # Only the contract could break these: rates and Hann from one table.
-  assert contract.MIN_RATE_BPM % contract.RATE_STEP_BPM == 0
-  assert turn % 4 == 0 and turn % contract.WINDOW_SAMPLES == 0
-  return turn
-
-
-def _far_cosine() -> np.ndarray:
-  """Returns cos of the half turn plus 0, 1, ... half a turn, float32 [451]."""
-  turn = _turn()
-  table = -np.cos(2 * np.pi * np.arange(turn // 2 + 1) / turn)
-  table[turn // 4] = 0  # float64 pi misses it by 6e-17
-  return table.astype(np.float32)
 
 
 def _window_values(head: keras.Model) -> dict:

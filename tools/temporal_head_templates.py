@@ -142,57 +142,76 @@ typedef struct {
 } layer_t;
 
 $constants
-/* sums[o] += inputs[i] * weights[i][o], i ascending.
- *
- * Four outputs at once: every sum keeps its own order, so that a vector of
- * four lanes gives the same bits.
+/* Four numbers side by side: a vector register, or four of one number each.
+ * Each keeps its own order of sums, so that both give the same bits.
  */
+#if HAS_HELIUM
+typedef float32x4_t four_t;
+
+static inline four_t load_four(const float *from) { return vldrwq_f32(from); }
+
+static inline void store_four(float *to, four_t four) { vstrwq_f32(to, four); }
+
+/* sums + values * factor */
+static inline four_t add_scaled(four_t sums, four_t values, float factor) {
+  return vfmaq_n_f32(sums, values, factor);
+}
+#else
+typedef struct {
+  float number0;
+  float number1;
+  float number2;
+  float number3;
+} four_t;
+
+static inline four_t load_four(const float *from) {
+  const four_t four = {from[0], from[1], from[2], from[3]};
+  return four;
+}
+
+static inline void store_four(float *to, four_t four) {
+  to[0] = four.number0;
+  to[1] = four.number1;
+  to[2] = four.number2;
+  to[3] = four.number3;
+}
+
+/* sums + values * factor */
+static inline four_t add_scaled(four_t sums, four_t values, float factor) {
+  sums.number0 = fmaf(values.number0, factor, sums.number0);
+  sums.number1 = fmaf(values.number1, factor, sums.number1);
+  sums.number2 = fmaf(values.number2, factor, sums.number2);
+  sums.number3 = fmaf(values.number3, factor, sums.number3);
+  return sums;
+}
+#endif
+
+/* sums[o] += inputs[i] * weights[i][o], i ascending. */
 static void accumulate(const float *inputs, int32_t num_inputs,
                        const float *weights, int32_t num_outputs,
                        float *sums) {
   int32_t output = 0;
-#if HAS_HELIUM
   for (; output + 8 <= num_outputs; output += 8) {
     const float *weight = &weights[output];
-    float32x4_t sum0 = vldrwq_f32(&sums[output]);
-    float32x4_t sum1 = vldrwq_f32(&sums[output + 4]);
+    four_t sum0 = load_four(&sums[output]);
+    four_t sum1 = load_four(&sums[output + 4]);
     for (int32_t input = 0; input < num_inputs; ++input) {
       const float value = inputs[input];
-      sum0 = vfmaq_n_f32(sum0, vldrwq_f32(weight), value);
-      sum1 = vfmaq_n_f32(sum1, vldrwq_f32(weight + 4), value);
+      sum0 = add_scaled(sum0, load_four(weight), value);
+      sum1 = add_scaled(sum1, load_four(weight + 4), value);
       weight += num_outputs;
     }
-    vstrwq_f32(&sums[output], sum0);
-    vstrwq_f32(&sums[output + 4], sum1);
+    store_four(&sums[output], sum0);
+    store_four(&sums[output + 4], sum1);
   }
-#endif
   for (; output + 4 <= num_outputs; output += 4) {
     const float *weight = &weights[output];
-#if HAS_HELIUM
-    float32x4_t sum = vldrwq_f32(&sums[output]);
+    four_t sum = load_four(&sums[output]);
     for (int32_t input = 0; input < num_inputs; ++input) {
-      sum = vfmaq_n_f32(sum, vldrwq_f32(weight), inputs[input]);
+      sum = add_scaled(sum, load_four(weight), inputs[input]);
       weight += num_outputs;
     }
-    vstrwq_f32(&sums[output], sum);
-#else
-    float sum0 = sums[output];
-    float sum1 = sums[output + 1];
-    float sum2 = sums[output + 2];
-    float sum3 = sums[output + 3];
-    for (int32_t input = 0; input < num_inputs; ++input) {
-      const float value = inputs[input];
-      sum0 = fmaf(value, weight[0], sum0);
-      sum1 = fmaf(value, weight[1], sum1);
-      sum2 = fmaf(value, weight[2], sum2);
-      sum3 = fmaf(value, weight[3], sum3);
-      weight += num_outputs;
-    }
-    sums[output] = sum0;
-    sums[output + 1] = sum1;
-    sums[output + 2] = sum2;
-    sums[output + 3] = sum3;
-#endif
+    store_four(&sums[output], sum);
   }
   for (; output < num_outputs; ++output) {
     const float *weight = &weights[output];

@@ -24,7 +24,7 @@
  * Cost    Cortex-M55 instructions, gcc 12 -O2, scalar / Helium, 640x480 BGR,
  *         face 200 pixels wide: rppg_push_frame 1.5 M / 0.5 M and three runs
  *         of the CNN (portable: 8.1 M / 0.8 M each; the NPU: none);
- *         rppg_estimate 1.34 M / 0.39 M. `python -m tools.firmware_report`
+ *         rppg_estimate 0.37 M / 0.25 M. `python -m tools.firmware_report`
  *         prints these, stage by stage.
  * Threads a state belongs to one thread at a time. Different states are
  *         independent, but share the CNN, of which there is one: a lock
