@@ -11,9 +11,14 @@ from rppg_tf import run_directory
 from tests import commands, untrained_run, worker_processes
 
 
-def test_a_killed_training_resumes_from_its_last_epoch(work):
+def test_a_killed_training_of_a_fold_resumes_from_its_last_epoch(work):
   words = commands.train(
-    work, 'killed', '--epochs=4', '--clips_per_recording=4'
+    work,
+    'killed',
+    '--epochs=4',
+    '--clips_per_recording=4',
+    '--num_folds=5',
+    '--fold=4',
   )
   history = work / 'killed' / 'history.csv'
   process = subprocess.Popen(
@@ -22,14 +27,18 @@ def test_a_killed_training_resumes_from_its_last_epoch(work):
     stdout=subprocess.DEVNULL,
     stderr=subprocess.DEVNULL,
   )
-  deadline_s = time.monotonic() + 600
-  while not history.exists() or len(history.read_text().splitlines()) < 2:
-    assert process.poll() is None and time.monotonic() < deadline_s
-    time.sleep(0.05)
+  _wait_for_an_epoch(history, process)
   process.send_signal(signal.SIGKILL)
   process.wait()
   commands.run_well(*words)
   _assert_four_epochs(history)
+  split = run_directory.read_json(work / 'killed' / 'split.json')
+  assert [len(split[name]) for name in ('train', 'validation', 'test')] == [
+    3,
+    1,
+    1,
+  ]
+  assert len({*split['train'], *split['validation'], *split['test']}) == 5
 
 
 def test_a_killed_worker_ends_the_others_and_their_run_resumes(work):
@@ -44,10 +53,7 @@ def test_a_killed_worker_ends_the_others_and_their_run_resumes(work):
   )
   history = work / 'workers' / 'history.csv'
   chief, other = worker_processes.start(2, *words)
-  deadline_s = time.monotonic() + 600
-  while not history.exists() or len(history.read_text().splitlines()) < 2:
-    assert other.poll() is None and time.monotonic() < deadline_s
-    time.sleep(0.05)
+  _wait_for_an_epoch(history, other)
   other.send_signal(signal.SIGKILL)
   other.communicate()
   chief.communicate(timeout=300)
@@ -61,25 +67,19 @@ def test_a_killed_worker_ends_the_others_and_their_run_resumes(work):
   _assert_four_epochs(history)
 
 
+def _wait_for_an_epoch(history, process):
+  deadline_s = time.monotonic() + 600
+  while not history.exists() or len(history.read_text().splitlines()) < 2:
+    assert process.poll() is None and time.monotonic() < deadline_s
+    time.sleep(0.05)
+
+
 def _assert_four_epochs(history):
   with history.open(newline='') as file:
     epochs = [int(row['epoch']) for row in csv.DictReader(file)]
   # The epoch that was cut off may stand twice, none may be missing.
   assert sorted(set(epochs)) == [0, 1, 2, 3]
   assert len(epochs) <= 5
-
-
-def test_folds_test_every_subject(work):
-  commands.run_well(
-    *commands.train(work, 'fold', '--epochs=1', '--num_folds=5', '--fold=4')
-  )
-  split = run_directory.read_json(work / 'fold' / 'split.json')
-  assert [len(split[name]) for name in ('train', 'validation', 'test')] == [
-    3,
-    1,
-    1,
-  ]
-  assert len({*split['train'], *split['validation'], *split['test']}) == 5
 
 
 def test_a_table_of_predictions_teaches_both_phases(work):
