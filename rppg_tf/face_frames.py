@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rppg_tf import face_box, face_motion, face_rois
+from rppg_tf import face_box, face_detector, face_motion, face_rois
 from rppg_tf.jpeg_frame import JpegFrame, decoded
 from rppg_tf.ordered_map import ordered_map
 
@@ -71,7 +71,7 @@ def cut(
 
 
 def _located(frames: Iterable[tuple[Frame, float]]) -> Iterator[Located]:
-  detector = face_rois.FaceDetector()
+  detector = face_detector.FaceDetector()
   tracker = face_rois.FaceTracker(detector)
   for frame, time_s in frames:
     whole = None

@@ -20,6 +20,7 @@ import numpy as np
 
 from rppg_tf import contract, face_motion
 from rppg_tf.face_box import Box, FaceBoxStabiliser
+from rppg_tf.face_detector import FaceDetector
 
 # Regions as percent of the face box (x from, x to, y from, y to), in the order
 # of contract.ROI_NAMES. `inner` keeps hair and background out; `original` is
@@ -30,18 +31,6 @@ ROI_GEOMETRIES_PERCENT = {
 }
 DEFAULT_ROI_GEOMETRY = 'inner'
 MID_FACE_PERCENT = (20, 80, 10, 90)
-
-# --- Detection --------------------------------------------------------------
-
-DETECTION_WIDTH_PX = 320  # the frame is reduced to this width, never enlarged
-CASCADE_FILE = 'haarcascade_frontalface_default.xml'
-CASCADE_SCALE_STEP = 1.1
-CASCADE_MIN_NEIGHBOURS = 5
-# Smallest face, as a share of the frame's shorter side.
-MIN_FACE_SHARE = 0.15
-# With a face in view, faces below this share of its width are not looked for:
-# they could not be the largest, and they are most of the cascade's work.
-MIN_TRACKED_SHARE = 0.7
 
 
 class FaceRois(NamedTuple):
@@ -59,64 +48,6 @@ class FaceRois(NamedTuple):
   mid_face_rgb: np.ndarray
   face_found: bool
   box: Box | None
-
-
-class FaceDetector:
-  """Finds the largest frontal face with OpenCV's Haar cascade.
-
-  Loads the cascade once. Not safe for use from two threads at a time.
-
-  Attributes:
-    num_faces: faces that the last `find` saw, of those it looked for.
-  """
-
-  def __init__(self):
-    self._cascade = cv2.CascadeClassifier(cv2.data.haarcascades + CASCADE_FILE)
-    if self._cascade.empty():
-      raise ValueError(
-        f'{cv2.data.haarcascades}{CASCADE_FILE}: expected a Haar cascade, got '
-        'none: install opencv-python as pinned in requirements.txt'
-      )
-    self.num_faces = 0
-
-  def find(self, frame: np.ndarray, tracked_width_px: int = 0) -> Box | None:
-    """Looks for the largest face.
-
-    Args:
-      frame: uint8 (height, width, 3), BGR or RGB (grey values differ a little).
-      tracked_width_px: width of the face in view; faces below 0.7 of it are
-        looked for only when there is none above. 0: no face in view.
-
-    Returns:
-      The largest face's box in pixels of `frame`, or None.
-    """
-    height_px, width_px = frame.shape[:2]
-    small_width_px = min(width_px, DETECTION_WIDTH_PX)
-    small_height_px = max(1, round(height_px * small_width_px / width_px))
-    if small_width_px < width_px:
-      frame = cv2.resize(
-        frame,
-        (small_width_px, small_height_px),
-        interpolation=cv2.INTER_AREA,
-      )
-    grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
-    scale = width_px / small_width_px
-    min_px = int(MIN_FACE_SHARE * min(grey.shape))
-    tracked_px = int(MIN_TRACKED_SHARE * tracked_width_px / scale)
-    box = self._largest(grey, max(min_px, tracked_px))
-    if box is None and tracked_px > min_px:
-      box = self._largest(grey, min_px)
-    return box and tuple(round(side * scale) for side in box)
-
-  def _largest(self, grey: np.ndarray, min_px: int) -> Box | None:
-    boxes = self._cascade.detectMultiScale(
-      grey, CASCADE_SCALE_STEP, CASCADE_MIN_NEIGHBOURS, minSize=(min_px, min_px)
-    )
-    self.num_faces = len(boxes)
-    if not self.num_faces:
-      return None
-    # Of equals the upper left one: the order of OpenCV's list is not defined.
-    return min(map(tuple, boxes.tolist()), key=lambda b: (-b[2] * b[3], b[:2]))
 
 
 class FaceTracker:
@@ -154,8 +85,7 @@ class FaceTracker:
       ValueError: not such a frame.
     """
     _check_frame(frame_bgr)
-    tracked = self.box_at(time_s)
-    detection = self._detector.find(frame_bgr, tracked[2] if tracked else 0)
+    detection = self._detector.find(frame_bgr, self.box_at(time_s))
     self._stabiliser.update(detection, _microseconds(time_s))
 
   def box_at(self, time_s: float) -> Box | None:

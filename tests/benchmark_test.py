@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 from skimage import data
 
-from rppg_tf import face_rois, losses, network, recordings, training
+from rppg_tf import (
+  face_detector,
+  face_rois,
+  losses,
+  network,
+  recordings,
+  training,
+)
 from rppg_tf.background import input_quantisation
 from rppg_tf.spatial_cnn import build_spatial_cnn
 from rppg_tf.video_reader import VideoReader
@@ -58,7 +65,7 @@ def test_the_plain_script_cuts_what_we_cut_as_float32_windows(folder):
 
 def test_distance_of_rois_is_that_of_their_boxes(folder):
   frame, _ = next(iter(VideoReader(folder / 'vid.avi')))
-  x, y, width, height = face_rois.FaceDetector().find(frame)
+  x, y, width, height = face_detector.FaceDetector().find(frame)
   boxes = [(x + 3, y - 4, width, height)] * _NUM_FRAMES
   distances = benchmark_build.roi_distances_px(folder, boxes)
   assert distances == {name: [5.0] * 3 * _NUM_FRAMES for name in distances}

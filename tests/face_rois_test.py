@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from skimage import data
 
 from rppg_tf import face_box, face_rois
 
@@ -40,7 +39,7 @@ class _ScriptedDetector:
   def __init__(self):
     self.num_calls = 0
 
-  def find(self, frame, tracked_width_px=0):
+  def find(self, frame, tracked=None):
     self.num_calls += 1
     return (40, 20, 100, 100) if frame.any() else None
 
@@ -199,21 +198,6 @@ def test_resize_equals_opencv_where_that_averages():
     face_rois.resize_by_area(patch),
     cv2.resize(patch, (36, 36), interpolation=cv2.INTER_AREA),
   )
-
-
-def test_detector_takes_the_largest_face():
-  astronaut = data.astronaut()[:320, 80:400, ::-1]
-  frame = np.full((480, 700, 3), 127, np.uint8)
-  frame[0:280, 0:280] = cv2.resize(astronaut, (280, 280))
-  frame[60:460, 290:690] = cv2.resize(astronaut, (400, 400))
-  detector = face_rois.FaceDetector()
-  box = detector.find(frame)
-  assert box[0] > 290
-  # Tracking the small one does not hide the larger one.
-  assert detector.find(frame, tracked_width_px=70) == box
-  # A face much smaller than the tracked one is found all the same.
-  frame[60:460, 290:690] = 127
-  assert detector.find(frame, tracked_width_px=300)[0] < 280
 
 
 @pytest.mark.skipif(

@@ -15,7 +15,14 @@ from collections.abc import Callable, Iterable
 import cv2
 import numpy as np
 
-from rppg_tf import contract, face_box, face_motion, face_rois, recordings
+from rppg_tf import (
+  contract,
+  face_box,
+  face_detector,
+  face_motion,
+  face_rois,
+  recordings,
+)
 from rppg_tf.entry_point import InputError
 from rppg_tf.video_reader import VideoReader
 from tools.benchmark_process import now
@@ -56,12 +63,12 @@ def plain_script(
     if not ok:
       break
     cascade = cv2.CascadeClassifier(
-      cv2.data.haarcascades + face_rois.CASCADE_FILE
+      cv2.data.haarcascades + face_detector.CASCADE_FILE
     )
     faces = cascade.detectMultiScale(
       cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2GRAY),
-      face_rois.CASCADE_SCALE_STEP,
-      face_rois.CASCADE_MIN_NEIGHBOURS,
+      face_detector.CASCADE_SCALE_STEP,
+      face_detector.CASCADE_MIN_NEIGHBOURS,
     )
     boxes.append(_largest(faces))
     if boxes[-1] is None:
@@ -109,7 +116,7 @@ def roi_distances_px(
   stamps_s = recordings.parse_ground_truth(
     folder / recordings.GROUND_TRUTH_NAME
   ).timestamp_s
-  tracker = face_rois.FaceTracker(face_rois.FaceDetector())
+  tracker = face_rois.FaceTracker(face_detector.FaceDetector())
   stabiliser = face_box.FaceBoxStabiliser()
   motions = [face_motion.FaceMotion() for _ in range(2)]
   distances = {'held': [], 'raw': []}
@@ -183,7 +190,7 @@ def plain(recordings_dir: pathlib.Path) -> dict:
 
 def roi(recordings_dir: pathlib.Path) -> dict:
   """Our ROIs beside those of our detector looking at every frame."""
-  detector = face_rois.FaceDetector()
+  detector = face_detector.FaceDetector()
   boxes = []
   for folder in _folders(recordings_dir):
     video = VideoReader(folder / recordings.VIDEO_NAME)
@@ -215,13 +222,12 @@ def decode(recordings_dir: pathlib.Path) -> dict:
 
 def detect(recordings_dir: pathlib.Path) -> dict:
   """Frames that the face is looked for in; few of a video's are."""
-  detector = face_rois.FaceDetector()
+  detector = face_detector.FaceDetector()
   frames = _frames(recordings_dir)
   box = detector.find(frames[0])
-  tracked_px = box[2] if box else 0
   return {
     'detect_frames_per_s': _rate(
-      frames, lambda frame_bgr: detector.find(frame_bgr, tracked_px)
+      frames, lambda frame_bgr: detector.find(frame_bgr, box)
     )
   }
 
@@ -229,7 +235,7 @@ def detect(recordings_dir: pathlib.Path) -> dict:
 def cut(recordings_dir: pathlib.Path) -> dict:
   """Decoded frames with a known box that ROIs are cut from."""
   frames = _frames(recordings_dir)
-  box = face_rois.FaceDetector().find(frames[0])
+  box = face_detector.FaceDetector().find(frames[0])
   return {
     'cut_frames_per_s': _rate(
       frames, lambda frame_bgr: face_rois.cut_face(frame_bgr, box)

@@ -45,7 +45,7 @@ class _ScriptedDetector:
     self._random = random
     self.frame = 0
 
-  def find(self, frame, tracked_width_px=0):
+  def find(self, frame, tracked=None):
     """Returns the box of the frame that is set."""
     if self.frame in _LOST:
       return None

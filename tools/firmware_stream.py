@@ -23,6 +23,7 @@ from rppg_tf import (
   compiled_head,
   contract,
   face_box,
+  face_detector,
   face_rois,
   run_directory,
 )
@@ -271,9 +272,9 @@ class _NotedDetector:
     self.was_asked = False
     self.answer: face_box.Box | None = None
 
-  def find(self, frame, tracked_width_px=0):
+  def find(self, frame, tracked=None):
     self.was_asked = True
-    self.answer = self._detector.find(frame, tracked_width_px)
+    self.answer = self._detector.find(frame, tracked)
     return self.answer
 
 
@@ -289,7 +290,7 @@ class PythonPipeline:
       detector: anything with FaceDetector's `find`; the Haar cascade by
         default.
     """
-    self._detector = _NotedDetector(detector or face_rois.FaceDetector())
+    self._detector = _NotedDetector(detector or face_detector.FaceDetector())
     trained = run_directory.read_flags(run_dir)
     self._extractor = face_rois.FaceRoiExtractor(
       trained['roi_geometry'], self._detector
