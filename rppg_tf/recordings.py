@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from absl import logging
 
-from rppg_tf import face_frames, face_rois
+from rppg_tf import crash_watch, face_frames, face_rois
 from rppg_tf.entry_point import InputError
 from rppg_tf.video_reader import VideoReader
 
@@ -234,12 +234,14 @@ def read_recordings(
     cores are held at a time (23 MB each for 66 s at 30 frames/s).
 
   Raises:
-    RecordingError, VideoError: of the first folder that cannot be used.
+    RecordingError, VideoError: of the first folder that cannot be used. If
+      the process dies, a line on stderr names the folders under way.
   """
   num_cores = os.cpu_count() or 1
   waiting = iter(folders)
   reading = deque()
   with (
+    crash_watch.CrashWatch() as watch,
     one_opencv_thread(),
     concurrent.futures.ThreadPoolExecutor(num_cores) as frame_pool,
     concurrent.futures.ThreadPoolExecutor(num_cores) as pool,
@@ -248,12 +250,28 @@ def read_recordings(
       while True:
         for folder in itertools.islice(waiting, num_cores + 1 - len(reading)):
           arguments = (folder, roi_geometry, num_cores, frame_pool)
-          reading.append(pool.submit(read_recording, *arguments))
+          reading.append(pool.submit(_read_watched, watch, *arguments))
         if not reading:
           return
         yield reading.popleft().result()
     finally:
       pool.shutdown(wait=False, cancel_futures=True)
+
+
+def read_alone(folder: str | os.PathLike, roi_geometry: str) -> dict:
+  """Reads one recording by one thread, as a worker process does.
+
+  Args:
+    folder, roi_geometry: as read_recordings, and so what is returned, raised
+      and said.
+  """
+  with crash_watch.CrashWatch() as watch, one_opencv_thread():
+    return _read_watched(watch, folder, roi_geometry)
+
+
+def _read_watched(watch: crash_watch.CrashWatch, folder, *arguments) -> dict:
+  with watch.reading(folder):
+    return read_recording(folder, *arguments)
 
 
 @contextlib.contextmanager

@@ -170,8 +170,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
 def _read_alone(folder: Path, roi_geometry: str) -> tuple[str, dict]:
   """Reads one recording by one thread: Beam has a process for each core."""
-  with recordings.one_opencv_thread():
-    example = recordings.read_recording(folder, roi_geometry)
+  example = recordings.read_alone(folder, roi_geometry)
   return example['subject'], example
 
 
