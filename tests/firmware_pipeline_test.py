@@ -166,6 +166,7 @@ def test_limits_of_size_stack_and_instructions(report):
   assert helium['cnn_one_roi'] <= 1_700_000
   assert helium['head_push'] <= 12_000
   assert helium['head_estimate'] <= 400_000
+  assert scalar['head_estimate'] <= 400_000
   # What comes before the CNN, up to a face as high as the image; without
   # Helium cut, mean and background alone, up to one of 300 px.
   before = 'motion_cut_mean_background_'

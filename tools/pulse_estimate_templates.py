@@ -164,13 +164,15 @@ static void take_stride(const temporal_head_state_t *state, const wave_t *wave,
  * and beyond its ends, which is all that the band needs: what folds into it
  * is 139 dB below.
  */
-static void thin_out(const temporal_head_state_t *state, const wave_t *wave,
+static void thin_out(const temporal_head_state_t *state, int32_t number,
                      float *thinned) {
+  wave_t wave;
+  measure_wave(state, number, &wave);
   memset(thinned, 0, NUM_THINNED * sizeof *thinned);
   for (int32_t stride = 0; stride < TEMPORAL_HEAD_WINDOW_SAMPLES / PART_STRIDE;
        ++stride) {
     float samples[PART_STRIDE];
-    take_stride(state, wave, stride, samples);
+    take_stride(state, &wave, stride, samples);
     for (int32_t n = 0; n < PART_STRIDE; ++n) {
       const int32_t sample = stride * PART_STRIDE + n;
       const int32_t mirrored = TEMPORAL_HEAD_WINDOW_SAMPLES - sample;
@@ -214,31 +216,38 @@ static void run_resonators(const float *thinned, const float *cosines,
   store_four(olders, older);
 }
 
+/* Powers of four rates, `first` and on, of which there are `num_rates`. */
+static void take_powers(const float *thinned, int32_t first, int32_t num_rates,
+                        float *powers) {
+  float newers[4];
+  float olders[4];
+  run_resonators(thinned, &rate_cosines[first], newers, olders);
+  for (int32_t lane = 0; lane < num_rates; ++lane) {
+    const float cosine = rate_cosines[first + lane];
+    const float real = fmaf(-cosine, olders[lane], newers[lane]);
+    const float square = olders[lane] * olders[lane];
+    const float sine_square = fmaf(-cosine, cosine, 1.0f);
+    powers[lane * NUM_WAVES] = thinning_loss[first + lane] *
+                               fmaf(real, real, square * sine_square);
+  }
+}
+
 /* log(power of the rate / mean power + floor) of a wave, Hann-windowed, into
  * that wave's column of spectra, [rate][NUM_WAVES].
  */
 static void take_spectrum(const temporal_head_state_t *state, int32_t number,
                           float *spectra) {
   float thinned[NUM_THINNED];
-  wave_t wave;
   float *spectrum = &spectra[number];
   float total = 0.0f;
-  measure_wave(state, number, &wave);
-  thin_out(state, &wave, thinned);
+  thin_out(state, number, thinned);
+  for (int32_t rate = 0; rate < NUM_RATES; rate += 4) {
+    const int32_t left = NUM_RATES - rate;
+    take_powers(thinned, rate, (left < 4) ? left : 4,
+                &spectrum[rate * NUM_WAVES]);
+  }
   for (int32_t rate = 0; rate < NUM_RATES; ++rate) {
-    float newer[4];
-    float older[4];
-    const int32_t lane = rate % 4;
-    if (lane == 0) {
-      run_resonators(thinned, &rate_cosines[rate], newer, older);
-    }
-    const float cosine = rate_cosines[rate];
-    const float real = fmaf(-cosine, older[lane], newer[lane]);
-    const float square = older[lane] * older[lane];
-    const float power = thinning_loss[rate] *
-                        fmaf(real, real, square * fmaf(-cosine, cosine, 1.0f));
-    spectrum[rate * NUM_WAVES] = power;
-    total += power;
+    total += spectrum[rate * NUM_WAVES];
   }
   const float mean_power = total / (float)NUM_RATES + $mean_power_floor;
   for (int32_t rate = 0; rate < NUM_RATES; ++rate) {
