@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -134,12 +135,15 @@ def test_what_a_killed_render_left_is_removed_by_the_next(tmp_path):
   while not list(directory.glob('.rendering_*/vid.avi')):
     assert killed.poll() is None and time.monotonic() < deadline_s
     time.sleep(0.05)
-  # While it is alive, another one leaves its folder alone.
+  # While it is alive, another one leaves its folder alone. Stopped, so that it
+  # cannot be done before that one is.
+  os.killpg(killed.pid, signal.SIGSTOP)
   short = [*words, '--duration_s=1', '--first_subject=201']
   assert _run(*short).returncode == 0
   assert len(list(directory.glob('.rendering_*'))) == 1
   killed.kill()
   killed.wait()
+  os.killpg(killed.pid, signal.SIGCONT)
   _wait_for_end_of_group(killed.pid)
   short[-1] = '--first_subject=202'
   assert _run(*short).returncode == 0
