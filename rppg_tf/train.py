@@ -182,10 +182,6 @@ _DISTRIBUTION = flags.DEFINE_enum(
   '(docs/scale.md). --batch_size is that of all replicas together.',
 )
 
-# Of the epochs of the head alone: it costs a thousandth of the CNN.
-_HEAD_BATCH_SIZE = 16
-_HEAD_CLIPS_PER_RECORDING = 8
-
 
 def main() -> None:
   """Trains, saves the best weights, prints the validation errors."""
@@ -427,14 +423,14 @@ def _fit_head(
   train = clips.training_clips(
     train,
     _clip_shape(),
-    _HEAD_BATCH_SIZE,
-    _HEAD_CLIPS_PER_RECORDING,
+    training.HEAD_BATCH_SIZE,
+    training.HEAD_CLIPS_PER_RECORDING,
     _SEED.value,
   )
   validation = clips.validation_clips(validation, _clip_shape(), 1)
   head = _build_head()
   num_steps = training.steps_per_epoch(
-    num_recordings, _HEAD_CLIPS_PER_RECORDING, _HEAD_BATCH_SIZE
+    num_recordings, training.HEAD_CLIPS_PER_RECORDING, training.HEAD_BATCH_SIZE
   )
   history = run_dir / 'head_history.csv'
   history.unlink(missing_ok=True)

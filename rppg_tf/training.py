@@ -19,6 +19,9 @@ from rppg_tf.teacher_targets import TEACHER, taught
 
 # Where recordings are kept between two passes over them.
 CACHES = ('memory', 'none')
+# Of the epochs of the head alone: it costs a thousandth of the CNN.
+HEAD_BATCH_SIZE = 16
+HEAD_CLIPS_PER_RECORDING = 8
 # Share of the steps over which the learning rate rises to its full value.
 _WARM_UP = 0.1
 # Puts an error of 10 BPM on a level with a pulse that does not correlate.

@@ -26,6 +26,7 @@ from rppg_tf import (
   contract,
   evaluation,
   evaluation_runs,
+  evaluation_tables,
   network,
   patch_renderer,
   run_directory,
@@ -67,9 +68,6 @@ _SEEDS = flags.DEFINE_integer(
   'seeds', 2, 'Heads trained on each, with the seeds 1, 2, ...', lower_bound=1
 )
 
-# As rppg_tf.train has them.
-_BATCH_SIZE = 16
-_CLIPS_PER_RECORDING = 8
 _PATCH_SEED = 1
 
 
@@ -114,6 +112,11 @@ def main() -> None:
   output_dir = pathlib.Path(_OUTPUT_DIR.value)
   output_dir.mkdir(parents=True, exist_ok=True)
   case = _open_case(pathlib.Path(_RUN_DIR.value))
+  # Before all the work: it is read again for the table.
+  evaluation_tables.groups_of_rows(
+    [{'subject': test['subject'].decode()} for test in case.tests],
+    _RECORDINGS_DIR.value,
+  )
   rows = {}
   for name, recipe in _recipes().items():
     recordings, num = _training_data(case, recipe)
@@ -229,7 +232,9 @@ def _trained(case: _Case, recordings, num: int, seed: int) -> keras.Model:
   keras.utils.set_random_seed(seed)
   head = network.build_head('pulse', **run_directory.head_arguments(case.flags))
   joined = network.build_head_network(head)
-  steps = training.steps_per_epoch(num, _CLIPS_PER_RECORDING, _BATCH_SIZE)
+  steps = training.steps_per_epoch(
+    num, training.HEAD_CLIPS_PER_RECORDING, training.HEAD_BATCH_SIZE
+  )
   training.compile_network(
     joined,
     case.flags['learning_rate'],
@@ -240,8 +245,8 @@ def _trained(case: _Case, recordings, num: int, seed: int) -> keras.Model:
   train = clips.training_clips(
     recordings,
     training.clip_shape('pulse', 1, 1),
-    _BATCH_SIZE,
-    _CLIPS_PER_RECORDING,
+    training.HEAD_BATCH_SIZE,
+    training.HEAD_CLIPS_PER_RECORDING,
     seed,
   )
   joined.fit(train, epochs=_EPOCHS.value, verbose=0)
