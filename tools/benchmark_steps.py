@@ -5,16 +5,19 @@
 Trains CNN and pulse head for a few steps on clips of two recordings, in a
 process of its own each: as rppg_tf.train does, without oneDNN, with XLA, in
 bfloat16. TensorFlow's profiler says how long the steps of the first wait for
-their input. Prints a table.
+their input. Prints a table, and how near the convolutions come to what these
+cores can multiply at all.
 """
 
+import math
 import pathlib
 import tempfile
+import time
 
 import tensorflow as tf
 from absl import flags
 
-from rppg_tf import spatial_cnn
+from rppg_tf import contract, spatial_cnn
 from rppg_tf.clips import ClipShape
 from rppg_tf.entry_point import InputError, run
 from rppg_tf.keras_compat import keras
@@ -36,6 +39,9 @@ _FORMS = {
 }
 # In which the profiler books the time from asking for a batch to having it.
 _WAIT = 'IteratorGetNextOp::DoCompute'
+# Of the matrices whose product shows what the cores can do.
+_MATRIX_SIDE = 2048
+_NUM_PRODUCTS = 10
 _NUM_FRAMES = benchmark_training.CLIPS_PER_BATCH * ClipShape().num_frames
 
 
@@ -62,6 +68,8 @@ def main() -> None:
   """Measures and prints."""
   data_dir = pathlib.Path(_DATA_DIR.value)
   print('| training | frames/s | CPU ms a frame | peak MB |\n|---|---|---|---|')
+  gflop = contract.NUM_ROIS * step_gflop(spatial_cnn.build_spatial_cnn())
+  fastest = 0.0
   for name, (function, environment) in _FORMS.items():
     figures, done = benchmark_process.measure(
       'tools.benchmark_steps', function, data_dir, environment=environment
@@ -71,6 +79,7 @@ def main() -> None:
       f'| {figures["cpu_ms_per_frame"]:.2f} | {done.peak_memory_mb:,.0f} |',
       flush=True,
     )
+    fastest = max(fastest, figures['frames_per_s'])
   figures, _ = benchmark_process.measure(
     'tools.benchmark_steps', 'profiled', data_dir
   )
@@ -78,6 +87,32 @@ def main() -> None:
     f'\nof {figures["steps_s"]:.1f} s in {figures["steps"]} steps, '
     f'{1e3 * figures["waits_s"]:.2f} ms were spent waiting for input'
   )
+  figures, _ = benchmark_process.measure('tools.benchmark_steps', 'product')
+  print(
+    f'convolutions: {1e3 * gflop:.1f} MFLOP a frame, forward and backward, '
+    f'{gflop * fastest:.1f} GFLOP/s at most; a matrix product of side '
+    f'{_MATRIX_SIDE}: {figures["gflop_per_s"]:.1f} GFLOP/s'
+  )
+
+
+def step_gflop(cnn: keras.Model) -> float:
+  """Operations of a CNN's convolutions for one image in a training step.
+
+  Output, gradient by the kernel, and by the input except of the first layer.
+
+  Args:
+    cnn: of build_spatial_cnn.
+
+  Returns:
+    1e9 floating-point operations; a multiply-add is two.
+  """
+  flop = 0
+  for layer in cnn.layers:
+    if isinstance(layer, keras.layers.Conv2D):
+      passes = 3 if flop else 2
+      pixels = math.prod(layer.output_shape[1:3])
+      flop += passes * 2 * pixels * math.prod(layer.kernel.shape)
+  return 1e-9 * flop
 
 
 # --- Each in a process of its own -------------------------------------------
@@ -111,6 +146,19 @@ def profiled(data_dir: pathlib.Path) -> dict:
   num = benchmark_training.NUM_STEPS - benchmark_training.WARM_UP_STEPS
   steps_s = num * _NUM_FRAMES / figures['frames_per_s']
   return {'steps': num, 'steps_s': steps_s, 'waits_s': waits_s}
+
+
+def product() -> dict:
+  """Products of two large float32 matrices on all cores."""
+  side = _MATRIX_SIDE
+  left, right = tf.random.normal((2, side, side))
+  tf.linalg.matmul(left, right)
+  start_s = time.perf_counter()
+  for _ in range(_NUM_PRODUCTS):
+    last = tf.linalg.matmul(left, right)
+  last.numpy()
+  took_s = time.perf_counter() - start_s
+  return {'gflop_per_s': _NUM_PRODUCTS * 2e-9 * side**3 / took_s}
 
 
 def _steps(
