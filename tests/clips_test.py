@@ -14,6 +14,7 @@ from rppg_tf import (
   training,
 )
 from rppg_tf.spatial_cnn import build_spatial_cnn
+from tests import made_up_examples, made_up_teacher
 
 _SHAPE = clips.ClipShape(num_samples=320, num_frames=360)
 
@@ -189,3 +190,25 @@ def test_shuffled_features_keep_rois_whole_and_chrominance_behind():
     np.testing.assert_array_equal(rois % 16, np.tile(np.arange(16), (3, 1)))
     seen.add(tuple(rois[:, 0].tolist()))
   assert len(seen) > 3
+
+
+def test_features_go_with_their_rois():
+  columns = made_up_teacher.every_column()
+  columns['features'] = np.tile(
+    np.repeat([1.0, 2, 3], 16), (made_up_examples.NUM_FRAMES, 1)
+  )
+  columns['features'] = columns['features'].astype(np.float32)
+  item = made_up_teacher.taught(columns)
+  # Each ROI one colour, so that its place in the clip can be told.
+  item['codes'] = tf.ones_like(item['codes']) * tf.reshape(
+    tf.constant([1, 2, 3], tf.int8), (1, 3, 1, 1, 1)
+  )
+  orders = set()
+  for seed in range(8):
+    inputs, targets, _ = clips.random_clip(
+      item, [seed, 0], made_up_teacher.SHAPE
+    )
+    codes = inputs['codes'][0, :, 0, 0, 0].numpy()
+    np.testing.assert_allclose(targets['teacher_features'][0, ::16], codes)
+    orders.add(tuple(codes))
+  assert len(orders) > 2

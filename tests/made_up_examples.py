@@ -3,8 +3,13 @@
 import numpy as np
 import tensorflow as tf
 
+NUM_FRAMES = 360
+TIMES_S = np.arange(NUM_FRAMES) / 30
 
-def example(seed: int = 1, num_frames: int = 360, subject: str = 'subject1'):
+
+def example(
+  seed: int = 1, num_frames: int = NUM_FRAMES, subject: str = 'subject1'
+):
   """12 s at 30 Hz: noise for frames, a PPG of 80 BPM."""
   rng = np.random.default_rng(seed)
   timestamp_s = np.arange(num_frames) / 30

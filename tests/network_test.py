@@ -9,7 +9,6 @@ from rppg_tf import (
   contract,
   evaluation,
   feature_timeline,
-  losses,
   network,
   quantise,
 )
@@ -59,6 +58,18 @@ def test_a_model_over_100k_parameters_is_refused(trained_cnn):
     network.build_network(trained_cnn, head, _INPUT)
 
 
+def test_nothing_of_the_teacher_is_in_the_student():
+  cnn, head = build_spatial_cnn(), network.build_head('pulse')
+  joined = network.build_network(cnn, head, _INPUT)
+  taught = network.with_teacher(joined, {'heart_rate_bpm': 1, 'features': 7})
+  assert taught.output_shape['teacher_features'] == (None, None, 7)
+  assert 'teacher_pulse' not in taught.output
+  assert taught.count_params() - joined.count_params() == 48 * 7 + 7
+  assert (cnn.count_params(), head.count_params()) == (9_904, 6_405)
+  taught = network.with_teacher(joined, {'heart_rate_bpm': 1, 'features': 48})
+  assert taught.count_params() == 9_904 + 6_405
+
+
 def test_folding_batch_norm_changes_nothing(trained_cnn):
   images = int8_models.random_codes(64) / np.float32(128)
   folded = fold_batch_norm(trained_cnn)
@@ -105,33 +116,6 @@ def test_host_batches_give_the_bytes_of_single_frames(trained_cnn, tmp_path):
   for index in (0, 31, 32, 66):
     alone = one_by_one.frame_features(codes[index : index + 1])
     np.testing.assert_array_equal(alone[0], together[index])
-
-
-def test_pearson_loss_known_answers():
-  time_s = np.arange(300, dtype=np.float32) / 30
-  wave = np.sin(2 * np.pi * 1.2 * time_s)[np.newaxis].astype(np.float32)
-  loss = losses.NegativePearson()
-  assert loss(wave, 5 * wave + 3).numpy() == pytest.approx(0, abs=1e-5)
-  assert loss(wave, -wave).numpy() == pytest.approx(2, abs=1e-5)
-  assert loss(wave, 0 * wave).numpy() == pytest.approx(1, abs=1e-5)
-
-
-def test_huber_loss_known_answers():
-  loss = losses.HuberBpm(reduction='none')
-  errors = loss(np.zeros((1, 3), 'f'), np.array([[1.0, 5.0, 15.0]], 'f'))
-  np.testing.assert_allclose(errors, [[0.1, 2.5, 12.5]], rtol=1e-6)
-
-
-def test_windows_without_a_label_do_not_count_in_the_metrics():
-  mae = losses.MeanAbsoluteErrorBpm()
-  rmse = losses.RootMeanSquaredErrorBpm()
-  labels = np.array([[70.0, 0.0, 80.0]], 'f')
-  estimates = np.array([[73.0, 99.0, 76.0]], 'f')
-  weights = np.array([[1.0, 0.0, 1.0]], 'f')
-  for metric in (mae, rmse):
-    metric.update_state(labels, estimates, weights)
-  assert mae.result().numpy() == pytest.approx(3.5)
-  assert rmse.result().numpy() == pytest.approx(12.5**0.5)
 
 
 def test_median_of_a_short_window_head_over_ten_seconds():

@@ -1,9 +1,7 @@
-"""Predict: known answers, streaming = whole recording, refusals, outputs."""
+"""The command predict: known answers, outputs, Ctrl-C, refusals."""
 
 import csv
-import itertools
 import json
-import pathlib
 import re
 import shutil
 import signal
@@ -17,22 +15,14 @@ import pytest
 from skimage import data
 
 from rppg_tf import (
-  background,
   chrominance,
   compiled_head,
-  contract,
   evaluation,
   face_rois,
-  feature_timeline,
-  frame_batches,
-  grid_stream,
   int8_cnn,
-  recordings,
   run_directory,
   video_reader,
 )
-from rppg_tf import video_heart_rate as heart_rate
-from rppg_tf.entry_point import InputError
 from tests import commands, fake_recordings
 
 _SHARED = commands.ROOT.parent / 'shared' / 'real_video'
@@ -153,23 +143,6 @@ def _whole_recording(path) -> compiled_head.HeadRun:
   features = cnn.frame_features(recording['codes'])
   features = chrominance.append(features, recording['chrominance'])
   return head.run(features, recording['timestamp_s'])
-
-
-def test_predict_sees_the_bytes_that_tfds_build_stores(pulsing_face):
-  video = video_reader.VideoReader(pulsing_face)
-  (batch,) = frame_batches.cut_batches(
-    heart_rate.elapsed_times(video, video.header_rate_hz, print),
-    'inner',
-    'none',
-    1000,
-    print,
-  )
-  stored = recordings.read_recording(pulsing_face.parent, 'inner')
-  np.testing.assert_array_equal(
-    batch.codes,
-    evaluation.with_codes(stored, 'none')['codes'],
-  )
-  assert len(batch.codes) == 391 and batch.face_found.all()
 
 
 @pytest.mark.parametrize('rate_hz', [23, 60, 'varying'])
@@ -309,216 +282,6 @@ def test_the_int8_path_loads_nothing_slow(pulsing_face):
   assert done.stdout.splitlines()[-1] == '[]'
 
 
-# --- Streaming = whole recording --------------------------------------------
-
-
-def _measured_times(num_frames, seed):
-  """Jitter, duplicates, a pause."""
-  random = np.random.default_rng(seed)
-  steps_s = random.choice([0.0, 0.017, 1 / 30, 0.05], num_frames)
-  steps_s[num_frames // 2] = 1.7
-  return 1000.25 + np.cumsum(steps_s)
-
-
-def _chunks(num_frames, seed):
-  """Random cuts, single frames among them."""
-  cuts = np.random.default_rng(seed).choice(num_frames, num_frames // 3)
-  return np.unique([0, *cuts, num_frames])
-
-
-def test_head_stream_is_the_whole_recording_bit_for_bit():
-  head = compiled_head.CompiledHead(_RUN_DIR)
-  time_s = _measured_times(900, 1)
-  random = np.random.default_rng(2)
-  codes = random.integers(-128, 128, (900, 52), np.int16)
-  whole = head.run(codes, time_s, window_stride=7)
-  stream = head.stream(window_stride=7)
-  cuts = _chunks(900, 3)
-  parts = [
-    stream.push(codes[start:end], time_s[start:end])
-    for start, end in itertools.pairwise(cuts)
-  ]
-  assert len(whole.heart_rate_bpm) > 50
-  for name in compiled_head.HeadRun._fields:
-    joined = np.concatenate([getattr(part, name) for part in parts])
-    np.testing.assert_array_equal(joined, getattr(whole, name))
-  with pytest.raises(ValueError, match='expected never to decrease'):
-    stream.push(codes[:1], time_s[:1])
-
-
-@pytest.mark.parametrize(
-  'time_s',
-  [
-    _measured_times(700, 4),
-    # 30 * (123 / 30) rounds to less than 123, and others so.
-    np.arange(500) / 30,
-    np.repeat(np.arange(500) / 30, 3),
-  ],
-)
-@pytest.mark.parametrize('chunk', [1, 7, 2000])
-def test_grid_stream_places_samples_as_grid_positions_does(time_s, chunk):
-  frames = np.arange(len(time_s))
-  stream = grid_stream.GridStream()
-  got = []
-  for start in range(0, len(frames), chunk):
-    part = slice(start, start + chunk)
-    values, older, newer, fraction = stream.push(frames[part], time_s[part])
-    got.append((values[older], values[newer], fraction))
-  expected = feature_timeline.grid_positions(time_s)
-  for parts, whole in zip(zip(*got, strict=True), expected, strict=True):
-    np.testing.assert_array_equal(np.concatenate(parts), whole)
-
-
-def test_keras_stream_is_the_whole_keras_model():
-  from rppg_tf import keras_stream
-  from rppg_tf.keras_compat import keras
-  from rppg_tf.pulse_head import build_pulse_head
-  from rppg_tf.spatial_cnn import build_spatial_cnn
-
-  keras.utils.set_random_seed(5)
-  cnn, head = build_spatial_cnn(), build_pulse_head()
-  random = np.random.default_rng(6)
-  shape = (400, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE)
-  codes = random.integers(-128, 128, shape, np.int8, endpoint=False)
-  time_s = np.arange(400) / 29
-  quantisation = background.input_quantisation('normalise')
-  colour = random.integers(-1024, 1024, (400, 4), np.int16)
-  features = evaluation.float_features(cnn, quantisation, codes)
-  features = chrominance.append(features, colour)
-  whole = evaluation.head_estimates(head, features, time_s)
-  stream = keras_stream.KerasStream(cnn, head, quantisation)
-  parts = [
-    stream.push(codes[part], colour[part], time_s[part])
-    for part in (slice(0, 150), slice(150, 300), slice(300, 400))
-  ]
-  # Keras standardises by another recursion, with roundings of its own.
-  for name in compiled_head.HeadRun._fields:
-    joined = np.concatenate([getattr(part, name) for part in parts])
-    assert len(joined)
-    np.testing.assert_allclose(
-      joined, getattr(whole, name), rtol=1e-4, atol=1e-4
-    )
-
-
-# --- Faces ------------------------------------------------------------------
-
-
-class _ConfidentBackend:
-  """Says 72 BPM with confidence 0.9, every second of the grid."""
-
-  def __init__(self):
-    self._grid = grid_stream.GridStream()
-    self._num_samples = 0
-
-  def push(self, codes, colour, timestamp_s):
-    del codes, colour
-    fresh = len(self._grid.push(timestamp_s, timestamp_s).fraction)
-    due = self._num_due(self._num_samples + fresh)
-    due -= self._num_due(self._num_samples)
-    self._num_samples += fresh
-    ones = np.ones(due, np.float32)
-    return compiled_head.HeadRun(
-      np.zeros(fresh, np.float32), 72 * ones, np.float32(0.9) * ones
-    )
-
-  @staticmethod
-  def _num_due(num_samples):
-    return max(num_samples - contract.WINDOW_SAMPLES + 30, 0) // 30
-
-
-def _withheld_s(time_s, face_found, threshold=0.5):
-  meter = heart_rate.HeartRateMeter(_ConfidentBackend(), threshold)
-  frame = np.zeros((48, 64, 3), np.uint8)
-  for start in range(0, len(time_s), 32):
-    part = slice(start, start + 32)
-    meter.push(
-      frame_batches.Batch(
-        None,
-        None,
-        time_s[part],
-        face_found[part],
-        frame,
-        (8, 8, 32, 32),
-        'inner',
-      )
-    )
-  end_s = round(time_s[-1])
-  told_s = [estimate.time_s for estimate in meter.estimates]
-  assert told_s == list(range(10, end_s + 1))
-  assert all(estimate.raw_bpm == 72 for estimate in meter.estimates)
-  return [e.time_s for e in meter.estimates if e.bpm is None]
-
-
-def test_withheld_while_the_face_was_lost_within_10_s():
-  time_s = np.arange(40 * 30) / 30
-  found = np.ones(len(time_s), bool)
-  assert _withheld_s(time_s, found) == []
-  assert len(_withheld_s(time_s, found, threshold=0.95)) == 31
-  found[(time_s > 15.2) & (time_s < 16.1)] = False
-  assert _withheld_s(time_s, found) == list(range(16, 27))
-
-
-def test_withheld_after_a_pause_of_more_than_1_s():
-  time_s = np.arange(60 * 30) / 30
-  found = np.ones(len(time_s), bool)
-  short = (time_s <= 20) | (time_s >= 20.9)
-  assert _withheld_s(time_s[short], found[short]) == []
-  long = (time_s <= 20) | (time_s >= 35.1)
-  assert _withheld_s(time_s[long], found[long]) == list(range(21, 46))
-
-
-def test_of_two_faces_the_largest_is_measured_and_told_once():
-  face = data.astronaut()[:320, 80:400, ::-1]
-  large, small = cv2.resize(face, (240, 240)), cv2.resize(face, (130, 130))
-  frame = np.full((240, 400, 3), 127, np.uint8)
-  frame[:, :240] = large
-  frame[50:180, 255:385] = small
-  told = []
-  batches = frame_batches.cut_batches(
-    [(frame, n / 4) for n in range(20)], 'inner', 'normalise', 8, told.append
-  )
-  boxes = [batch.box for batch in batches]
-  assert len(boxes) == 3
-  assert all(x + width < 250 for x, _, width, _ in boxes)
-  assert told == ['2 faces seen: the largest is measured']
-
-
-# --- Times ------------------------------------------------------------------
-
-
-def _elapsed(times_s, rate_hz=25.0):
-  told = []
-  frames = [(None, time_s) for time_s in times_s]
-  got = heart_rate.elapsed_times(frames, rate_hz, told.append)
-  return [time_s for _, time_s in got], told
-
-
-def test_times_are_from_the_first_frame():
-  assert _elapsed([]) == ([], [])
-  assert _elapsed([7.0]) == ([0.0], [])
-  duplicate = [5.0, 5.5, 5.5, 6.25]
-  assert _elapsed(duplicate) == ([0.0, 0.5, 0.5, 1.25], [])
-
-
-@pytest.mark.parametrize(
-  'times_s', [[0.0] * 20, [0.0, -1.0] * 10, [float('nan')] * 20]
-)
-def test_useless_times_give_way_to_the_header_rate(times_s):
-  got_s, told = _elapsed(times_s)
-  np.testing.assert_allclose(got_s, np.arange(20) / 25)
-  assert len(told) == 1 and '25 frames/s' in told[0]
-  with pytest.raises(InputError, match='no usable time stamps, and 0 frames'):
-    _elapsed(times_s, 0.0)
-
-
-def test_times_that_jump_are_joined():
-  times_s = np.concatenate([np.arange(20), np.arange(20) - 500]) / 25
-  times_s = np.append(times_s, 1e6 + np.arange(20) / 25)
-  got_s, told = _elapsed(times_s.tolist())
-  np.testing.assert_allclose(got_s, np.arange(60) / 25, atol=1e-8)
-  assert told == ['time stamps jump after 0.8 s: joined there']
-
-
 # --- Refusals ---------------------------------------------------------------
 
 
@@ -553,36 +316,3 @@ def test_bad_input_is_one_line(pulsing_face, tmp_path):
     commands.assert_refused(done, *parts)
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert done.stdout == ''
-
-
-def test_a_run_that_does_not_fit_is_refused(tmp_path, monkeypatch):
-  run_dir = tmp_path / 'run'
-  shutil.copytree(_RUN_DIR, run_dir)
-  with monkeypatch.context() as context:
-    context.setenv('PATH', str(tmp_path))
-    with pytest.raises(InputError, match=r'no C compiler.*--backend=keras'):
-      _push_a_frame(run_dir)
-  source = run_dir / 'temporal_head.h'
-  scaled = re.sub(
-    r'(define TEMPORAL_HEAD_INPUT_SCALE) \S+',
-    r'\1 0.125f',
-    source.read_text(),
-    count=1,
-  )
-  source.write_text(scaled)
-  with pytest.raises(InputError, match='emit_temporal_head again'):
-    _push_a_frame(run_dir)
-  flags = run_directory.read_flags(run_dir) | {'head': 'window'}
-  run_directory.write_json(pathlib.Path(run_dir) / 'flags.json', flags)
-  with pytest.raises(InputError, match='window head knows no confidence'):
-    heart_rate.load_backend('int8', run_dir)
-  (run_dir / 'confidence.json').write_text('{"threshold": null}')
-  with pytest.raises(InputError, match=r'expected {"threshold": number}'):
-    heart_rate.read_threshold(run_dir)
-
-
-def _push_a_frame(run_dir):
-  backend = heart_rate.load_backend('int8', run_dir)
-  shape = (1, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE)
-  colour = np.zeros((1, contract.NUM_CHROMINANCE), np.int16)
-  backend.push(np.zeros(shape, np.int8), colour, np.zeros(1))
