@@ -4,9 +4,12 @@ evaluate and predict run the very C that the board runs; the firmware's tests
 compare with it. No TensorFlow here.
 """
 
+import contextlib
 import ctypes
+import hashlib
 import os
 import pathlib
+import platform
 import shutil
 import subprocess
 import tempfile
@@ -28,6 +31,9 @@ _FLAGS = (
   '-shared',
   '-fPIC',
 )
+
+# Libraries of other heads that are kept: 50 kB each.
+_MAX_KEPT = 16
 
 # The loop over frames, in C because ctypes takes longer than a push.
 _DRIVER = """\
@@ -118,6 +124,8 @@ class HeadDifference(NamedTuple):
 class CompiledHead:
   """temporal_head.{h,c} of a folder, compiled with the system's `cc`.
 
+  What was compiled before is found again in ~/.cache/rppg_tf.
+
   Attributes:
     window_samples: grid samples before the first estimate.
     num_features: of each frame's features, how many it reads.
@@ -127,7 +135,7 @@ class CompiledHead:
   """
 
   def __init__(self, c_dir: pathlib.Path | str):
-    """Compiles.
+    """Compiles, unless that was done before.
 
     Args:
       c_dir: folder that holds temporal_head.c and temporal_head.h.
@@ -137,7 +145,7 @@ class CompiledHead:
       InputError: the compiler refused the source.
       FileNotFoundError: no temporal_head.c in c_dir.
     """
-    self._library = _compile(pathlib.Path(c_dir))
+    self._library = _load(pathlib.Path(c_dir))
     self.window_samples: int = self._library.head_window_samples()
     self.num_features: int = self._library.head_num_features()
     self.has_pulse = bool(self._library.head_is_pulse_head())
@@ -296,8 +304,8 @@ def _array_of(dtype):
   return np.ctypeslib.ndpointer(dtype, flags='C_CONTIGUOUS')
 
 
-def _compile(c_dir: pathlib.Path) -> ctypes.CDLL:
-  """Compiles the head and its driver into a library and loads it."""
+def _load(c_dir: pathlib.Path) -> ctypes.CDLL:
+  """Loads the head and its driver, compiled now or at an earlier time."""
   source = c_dir / 'temporal_head.c'
   if not source.is_file():
     raise FileNotFoundError(
@@ -308,17 +316,62 @@ def _compile(c_dir: pathlib.Path) -> ctypes.CDLL:
     raise NoCompilerError(
       f'no C compiler: {_COMPILER!r} is not on PATH; install gcc or clang'
     )
-  with tempfile.TemporaryDirectory() as folder:
-    driver = os.path.join(folder, 'driver.c')
-    library = os.path.join(folder, 'temporal_head.so')
-    pathlib.Path(driver).write_text(_DRIVER)
-    command = [compiler, *_FLAGS, f'-I{c_dir}', driver, str(source)]
-    command += ['-o', library, '-lm']
-    result = subprocess.run(command, capture_output=True, text=True)
-    if result.returncode:
-      raise InputError(f'{source}: does not compile\n{result.stderr}')
-    # The loaded library outlives its file.
-    return _declare(ctypes.CDLL(library))
+  kept = _kept_library(c_dir, compiler)
+  if not kept.is_file():
+    with _temporary_folder(kept.parent) as folder:
+      library = _compile(c_dir, compiler, pathlib.Path(folder))
+      # The loaded library outlives its file.
+      loaded = ctypes.CDLL(os.fspath(library))
+      # Who cannot write there pays for the compiler each time.
+      with contextlib.suppress(OSError):
+        library.rename(kept)
+        _remove_old(kept.parent)
+    return _declare(loaded)
+  return _declare(ctypes.CDLL(os.fspath(kept)))
+
+
+def _kept_library(c_dir: pathlib.Path, compiler: str) -> pathlib.Path:
+  """Where the library of these very sources, by this compiler, is kept."""
+  found = os.stat(compiler)
+  parts = [
+    *((c_dir / f'temporal_head.{end}').read_bytes() for end in 'ch'),
+    repr((_DRIVER, _FLAGS, platform.machine())).encode(),
+    repr((os.path.realpath(compiler), found.st_size, found.st_mtime)).encode(),
+  ]
+  digest = hashlib.sha256(b'\0'.join(parts)).hexdigest()
+  home = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+  return pathlib.Path(home) / 'rppg_tf' / f'temporal_head_{digest[:32]}.so'
+
+
+def _temporary_folder(beside: pathlib.Path) -> tempfile.TemporaryDirectory:
+  """A folder that goes away, in `beside` if that can be written."""
+  try:
+    beside.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(dir=beside)
+  except OSError:
+    return tempfile.TemporaryDirectory()
+
+
+def _remove_old(folder: pathlib.Path) -> None:
+  """Leaves the libraries that were compiled last."""
+  kept = sorted(folder.glob('*.so'), key=lambda path: path.stat().st_mtime)
+  for library in kept[:-_MAX_KEPT]:
+    library.unlink(missing_ok=True)
+
+
+def _compile(
+  c_dir: pathlib.Path, compiler: str, folder: pathlib.Path
+) -> pathlib.Path:
+  """Compiles the head and its driver into a library in `folder`."""
+  driver, library = folder / 'driver.c', folder / 'temporal_head.so'
+  driver.write_text(_DRIVER)
+  source = c_dir / 'temporal_head.c'
+  command = [compiler, *_FLAGS, f'-I{c_dir}', str(driver), str(source)]
+  command += ['-o', str(library), '-lm']
+  result = subprocess.run(command, capture_output=True, text=True)
+  if result.returncode:
+    raise InputError(f'{source}: does not compile\n{result.stderr}')
+  return library
 
 
 def _declare(library: ctypes.CDLL) -> ctypes.CDLL:

@@ -9,8 +9,9 @@ from typing import TypeVar
 Item = TypeVar('Item')
 Result = TypeVar('Result')
 
-# Items begun per thread: one that takes longer then keeps no thread waiting.
-_BEGUN_PER_THREAD = 2
+# Items begun per thread: no thread is to wait while one item takes longer, or
+# while the caller makes the next one, as long as eight take.
+_BEGUN_PER_THREAD = 4
 
 
 def ordered_map(

@@ -95,7 +95,7 @@ def test_ordered_map_keeps_the_order_and_reads_only_a_little_ahead(num_threads):
 
   results = ordered_map.ordered_map(square, numbers(), num_threads)
   assert next(results) == 0
-  assert next(read) <= 2 * num_threads
+  assert next(read) <= 4 * num_threads
   read = itertools.count(1)
   assert list(results)[:3] == [1, 4, 9]
   assert (threading.get_ident() in running) == (num_threads == 1)
