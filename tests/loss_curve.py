@@ -32,7 +32,7 @@ def losses(kind: str, dtype: str = 'float64') -> list[float]:
   examples = [made_up_examples.example(seed, 100) for seed in range(5)]
   recordings = clips.prepare(made_up_examples.dataset(examples), 'normalise')
   shape = dataclasses.replace(
-    training.clip_shape('window', 8, 1), num_samples=30, num_frames=34
+    training.clip_shape('window', 8, 1), num_samples=14, num_frames=16
   )
   batches = clips.training_clips(
     recordings.cache(), shape, _BATCH_SIZE, 4, _SEED

@@ -16,7 +16,6 @@ def test_a_killed_training_of_a_fold_resumes_from_its_last_epoch(work):
     work,
     'killed',
     '--epochs=3',
-    '--clips_per_recording=3',
     '--num_folds=5',
     '--fold=4',
   )
@@ -47,7 +46,6 @@ def test_a_killed_worker_ends_the_others_and_their_run_resumes(work):
     'workers',
     '--epochs=3',
     '--batch_size=2',
-    '--clips_per_recording=2',
     '--distribution=multi_worker',
     '--cache=none',
   )
