@@ -4,6 +4,7 @@ tools/benchmark_scale measures with these.
 """
 
 import pathlib
+import sys
 from typing import NamedTuple
 
 from rppg_tf import recordings
@@ -48,20 +49,35 @@ def measure(
   _, built = benchmark_process.measure(
     'tools.benchmark_build', 'build', folder / 'recordings', data_dir
   )
-  figures = {'build': built}
+  figures = {'build': _figures(built)}
+  _tell(factor, 'build', figures['build'])
   for cache in ('none', 'memory'):
-    figures[f'training --cache={cache}'] = benchmark_process.run_well(
-      'rppg_tf.train',
-      f'--data_dir={data_dir}',
-      f'--run_dir={folder / cache}',
-      f'--cache={cache}',
-      '--epochs=1',
-      '--batch_size=1',
+    name = f'training --cache={cache}'
+    figures[name] = _figures(
+      benchmark_process.run_well(
+        'rppg_tf.train',
+        f'--data_dir={data_dir}',
+        f'--run_dir={folder / cache}',
+        f'--cache={cache}',
+        '--epochs=1',
+        '--batch_size=1',
+      )
     )
-  return {
-    name: Figures(done.took_s, done.cpu_s, done.peak_memory_mb)
-    for name, done in figures.items()
-  }
+    _tell(factor, name, figures[name])
+  return figures
+
+
+def _figures(done: benchmark_process.Run) -> Figures:
+  return Figures(done.took_s, done.cpu_s, done.peak_memory_mb)
+
+
+def _tell(factor: int, name: str, taken: Figures) -> None:
+  """Says how far it is: all in all it takes minutes."""
+  print(
+    f'{name}, {factor}x: {taken.took_s:.0f} s, {taken.peak_memory_mb:,.0f} MB',
+    file=sys.stderr,
+    flush=True,
+  )
 
 
 def multiply(
