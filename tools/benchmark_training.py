@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from rppg_tf import (
+  allocator,
   background,
   clips,
   contract,
@@ -201,6 +202,7 @@ def _clip_step_s(
   num_clips: int,
 ) -> np.ndarray:
   """Trains as rppg_tf.train does; returns time and CPU time of a step."""
+  allocator.keep_freed_memory()
   joined, batches = clip_network(
     data_dir, cnn, head, background_mode, num_clips
   )
