@@ -103,7 +103,7 @@ def load_recordings(
     split='all',
     shuffle_files=shuffle_seed is not None,
     read_config=tfds.ReadConfig(
-      interleave_cycle_length=1, shuffle_seed=shuffle_seed
+      interleave_cycle_length=1, shuffle_seed=shuffle_seed, skip_prefetch=True
     ),
   )
   return examples.filter(
