@@ -74,7 +74,9 @@ def subjects_by_split(data_dir: str, roi_geometry: str) -> dict[str, list[str]]:
   only_subject = tfds.decode.PartialDecoding({'subject': tf.string})
   subjects = {}
   for split in builder.info.splits:
-    examples = builder.as_dataset(split=split, decoders=only_subject)
+    examples = builder.as_dataset(
+      split=split, decoders=only_subject, read_config=_read_config()
+    )
     names = {item['subject'].decode() for item in tfds.as_numpy(examples)}
     subjects[split] = sorted(names)
   return subjects
@@ -102,9 +104,7 @@ def load_recordings(
   examples = _builder(data_dir, roi_geometry).as_dataset(
     split='all',
     shuffle_files=shuffle_seed is not None,
-    read_config=tfds.ReadConfig(
-      interleave_cycle_length=1, shuffle_seed=shuffle_seed, skip_prefetch=True
-    ),
+    read_config=_read_config(shuffle_seed),
   )
   return examples.filter(
     lambda example: tf.reduce_any(example['subject'] == wanted)
@@ -126,7 +126,7 @@ def recording_times(
   """
   examples = _builder(data_dir, roi_geometry).as_dataset(
     split='all',
-    read_config=tfds.ReadConfig(interleave_cycle_length=1),
+    read_config=_read_config(),
     decoders=tfds.decode.PartialDecoding({'subject', 'timestamp_s'}),
   )
   every = [
@@ -134,6 +134,21 @@ def recording_times(
     for example in examples.as_numpy_iterator()
   ]
   return [(name, times) for name, times in every if name in set(subjects)]
+
+
+def _read_config(shuffle_seed: int | None = None) -> tfds.ReadConfig:
+  """File by file; TFDS itself reads nothing ahead and keeps nothing.
+
+  It would hold 16 recordings of each file, and all of a small dataset, beside
+  what --cache says.
+  """
+  return tfds.ReadConfig(
+    interleave_cycle_length=1,
+    interleave_block_length=1,
+    skip_prefetch=True,
+    try_autocache=False,
+    shuffle_seed=shuffle_seed,
+  )
 
 
 def _builder(data_dir: str, roi_geometry: str) -> tfds.core.DatasetBuilder:
