@@ -2,12 +2,18 @@
 
 tensorflow-model-optimization sets TF_USE_LEGACY_KERAS itself when imported;
 set here first, so that the order of imports elsewhere does not matter.
+
+TensorFlow is told to keep the memory that it frees. malloc gives large blocks
+back to Linux, which clears their pages again for the next step of a training:
+640,000 page faults, 29 % of its CPU time (tools/benchmark_steps).
 """
 
 import os
 
 os.environ['TF_USE_LEGACY_KERAS'] = '1'
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+# Read when TensorFlow first computes.
+os.environ.setdefault('TF_CPU_ALLOCATOR_USE_BFC', 'true')
 
 import tf_keras as keras
 

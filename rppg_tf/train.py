@@ -15,7 +15,6 @@ import tensorflow as tf
 from absl import flags
 
 from rppg_tf import (
-  allocator,
   background,
   clips,
   distribution,
@@ -187,7 +186,6 @@ _DISTRIBUTION = flags.DEFINE_enum(
 def main() -> None:
   """Trains, saves the best weights, prints the validation errors."""
   _check_flags()
-  allocator.keep_freed_memory()
   # Before anything else of TensorFlow's is called, as it demands.
   strategy = distribution.strategy(_DISTRIBUTION.value, _BATCH_SIZE.value)
   split = _split()

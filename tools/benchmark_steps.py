@@ -4,7 +4,7 @@
 
 Trains CNN and pulse head for a few steps on clips of two recordings, in a
 process of its own each: as rppg_tf.train does, with memory given back to Linux
-(rppg_tf/allocator.py), without oneDNN, with XLA, in bfloat16. TensorFlow's
+(rppg_tf/keras_compat.py), without oneDNN, with XLA, in bfloat16. TensorFlow's
 profiler says how long the steps of the first wait for their input. Prints a
 table, and how near the convolutions come to what these cores can multiply at
 all.
@@ -18,7 +18,7 @@ import time
 import tensorflow as tf
 from absl import flags
 
-from rppg_tf import allocator, contract, spatial_cnn
+from rppg_tf import contract, spatial_cnn
 from rppg_tf.clips import ClipShape
 from rppg_tf.entry_point import InputError, run
 from rppg_tf.keras_compat import keras
@@ -34,7 +34,7 @@ _DATA_DIR = flags.DEFINE_string(
 # Function of this module, and variables that its process starts with.
 _FORMS = {
   'as rppg_tf.train': ('float32', {}),
-  'memory given back': ('memory_given_back', {}),
+  'memory given back': ('float32', {'TF_CPU_ALLOCATOR_USE_BFC': 'false'}),
   'without oneDNN': ('float32', {'TF_ENABLE_ONEDNN_OPTS': '0'}),
   'XLA': ('xla', {}),
   'bfloat16': ('bfloat16', {}),
@@ -125,11 +125,6 @@ def float32(data_dir: pathlib.Path) -> dict:
   return _steps(data_dir, spatial_cnn.build_spatial_cnn())
 
 
-def memory_given_back(data_dir: pathlib.Path) -> dict:
-  """The same with glibc as it is."""
-  return _steps(data_dir, spatial_cnn.build_spatial_cnn(), keep_memory=False)
-
-
 def xla(data_dir: pathlib.Path) -> dict:
   """The same with whole steps compiled by XLA."""
   return _steps(data_dir, spatial_cnn.build_spatial_cnn(), jit_compile=True)
@@ -173,10 +168,7 @@ def _steps(
   cnn: keras.Model,
   *callbacks: keras.callbacks.Callback,
   jit_compile: bool = False,
-  keep_memory: bool = True,
 ) -> dict:
-  if keep_memory:
-    allocator.keep_freed_memory()
   joined, batches = benchmark_training.clip_network(
     data_dir, cnn, 'pulse', 'normalise', benchmark_training.CLIPS_PER_BATCH
   )

@@ -7,13 +7,13 @@ model, loss and batch are ours. Each is for a process of its own; data_dir is
 that of a build.
 """
 
+import os
 import pathlib
 
 import numpy as np
 import tensorflow as tf
 
 from rppg_tf import (
-  allocator,
   background,
   clips,
   contract,
@@ -144,6 +144,8 @@ def ours(data_dir: pathlib.Path) -> dict:
 
 def plain_keras(data_dir: pathlib.Path) -> dict:
   """Windows through the same network, whole, by Keras."""
+  # TensorFlow as it comes; keras_compat says what the other allocator saves.
+  os.environ['TF_CPU_ALLOCATOR_USE_BFC'] = 'false'
   joined = plain_network(
     spatial_cnn.build_spatial_cnn(), networks.build_head('window')
   )
@@ -202,7 +204,6 @@ def _clip_step_s(
   num_clips: int,
 ) -> np.ndarray:
   """Trains as rppg_tf.train does; returns time and CPU time of a step."""
-  allocator.keep_freed_memory()
   joined, batches = clip_network(
     data_dir, cnn, head, background_mode, num_clips
   )

@@ -14,7 +14,6 @@ import sys
 from absl import flags
 
 from rppg_tf import (
-  allocator,
   calibration,
   clips,
   network,
@@ -54,7 +53,6 @@ _SEED = flags.DEFINE_integer('seed', 1, 'Of clips and augmentation.')
 def main() -> None:
   """Fine-tunes, converts, keeps the best INT8 model, prints what it is."""
   run_dir = pathlib.Path(_RUN_DIR.value)
-  allocator.keep_freed_memory()
   keras.utils.set_random_seed(_SEED.value)
   values = run_directory.read_flags(run_dir)
   split = run_directory.read_json(run_dir / run_directory.SPLIT)
