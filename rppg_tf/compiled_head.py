@@ -317,17 +317,18 @@ def _load(c_dir: pathlib.Path) -> ctypes.CDLL:
       f'no C compiler: {_COMPILER!r} is not on PATH; install gcc or clang'
     )
   kept = _kept_library(c_dir, compiler)
-  if not kept.is_file():
-    with _temporary_folder(kept.parent) as folder:
-      library = _compile(c_dir, compiler, pathlib.Path(folder))
-      # The loaded library outlives its file.
-      loaded = ctypes.CDLL(os.fspath(library))
-      # Who cannot write there pays for the compiler each time.
-      with contextlib.suppress(OSError):
-        library.rename(kept)
-        _remove_old(kept.parent)
-    return _declare(loaded)
-  return _declare(ctypes.CDLL(os.fspath(kept)))
+  # Not there, or of no use: compiled again.
+  with contextlib.suppress(OSError):
+    return _declare(ctypes.CDLL(os.fspath(kept)))
+  with _temporary_folder(kept.parent) as folder:
+    library = _compile(c_dir, compiler, pathlib.Path(folder))
+    # The loaded library outlives its file.
+    loaded = _declare(ctypes.CDLL(os.fspath(library)))
+    # Who cannot write there pays for the compiler each time.
+    with contextlib.suppress(OSError):
+      library.rename(kept)
+      _remove_old(kept.parent)
+  return loaded
 
 
 def _kept_library(c_dir: pathlib.Path, compiler: str) -> pathlib.Path:

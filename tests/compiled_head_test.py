@@ -94,3 +94,13 @@ def test_who_cannot_keep_a_library_has_it_all_the_same(kept):
   kept.parent.write_text('not a folder')
   head = compiled_head.CompiledHead(run_directory.PRETRAINED)
   assert head.window_samples == 300
+
+
+def test_a_library_that_is_broken_is_compiled_again(kept):
+  compiled_head.CompiledHead(run_directory.PRETRAINED)
+  (library,) = kept.iterdir()
+  library.unlink()
+  library.write_bytes(b'not a library')
+  head = compiled_head.CompiledHead(run_directory.PRETRAINED)
+  assert head.window_samples == 300
+  assert library.read_bytes()[1:4] == b'ELF'
