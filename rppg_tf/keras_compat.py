@@ -5,7 +5,7 @@ set here first, so that the order of imports elsewhere does not matter.
 
 TensorFlow is told to keep the memory that it frees. malloc gives large blocks
 back to Linux, which clears their pages again for the next step of a training:
-640,000 page faults, 29 % of its CPU time (tools/benchmark_steps).
+a quarter of its CPU time (docs/results.md, Speed).
 """
 
 import os

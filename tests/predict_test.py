@@ -107,6 +107,7 @@ def test_predict_is_the_whole_recording_bit_for_bit(pulsing_face, tmp_path):
   done = _predict(
     f'--video={pulsing_face}',
     f'--json={tmp_path / "out.json"}',
+    f'--csv={tmp_path / "out.csv"}',
     f'--plot={tmp_path / "plot.png"}',
   )
   assert done.returncode == 0, done.stderr
@@ -119,6 +120,7 @@ def test_predict_is_the_whole_recording_bit_for_bit(pulsing_face, tmp_path):
   ):
     got = [estimate[name] for estimate in result['estimates']]
     np.testing.assert_array_equal(got, values.astype(np.float64))
+  _check_csv(tmp_path / 'out.csv', result['estimates'])
   height_px, width_px, _ = cv2.imread(str(tmp_path / 'plot.png')).shape
   assert width_px > 1000 and height_px > 700
 
