@@ -20,7 +20,7 @@ ROI_FRAME_SHAPE = (ROI_SIZE_PX, ROI_SIZE_PX, NUM_CHANNELS)
 # are zero and face_found is False.
 MAX_FACE_HOLD_S = 1.0
 
-# --- Background normalisation (rppg_tf/background.py) -----------------------
+# --- Background normalisation (rppg_tf/signals/background.py) ----------------
 
 BACKGROUND_TIME_CONSTANT_S = 1.5
 BACKGROUND_GAIN = 10.0
@@ -38,7 +38,8 @@ RAW_ZERO_POINT = -128
 
 NUM_SPATIAL_FEATURES = 16  # per ROI frame: what one NPU call returns
 NUM_ROI_FEATURES = NUM_ROIS * NUM_SPATIAL_FEATURES  # 48 per video frame
-# Of the mid face's mean colour (rppg_tf/chrominance.py); code q is q / 1024.
+# Of the mid face's mean colour (rppg_tf/signals/chrominance.py); code q is q /
+# 1024.
 NUM_CHROMINANCE = 4
 CHROMINANCE_SCALE = 1.0 / 1024.0
 # What a frame leaves in the ring, int16: the ROIs' int8 features, then

@@ -5,12 +5,7 @@ from collections.abc import Callable
 
 from absl import app, flags, logging
 
-
-class InputError(ValueError):
-  """Something the user gave is wrong; the message is the line they read.
-
-  One line: what is wrong, where, and what to do.
-  """
+from rppg_tf.errors import InputError
 
 
 def run(main: Callable[..., int | None], takes_words: bool = False) -> None:

@@ -21,7 +21,7 @@ Cross-validation by subject, of which every subject is tested once:
 
 trains R/fold0 ... R/fold4 (a killed one is resumed, a finished one is kept)
 and pools the windows of all of them. --split_by=window evaluates, or trains
-with --train_flagfile, a run of the leaky protocol (window_split.py).
+with --train_flagfile, a run of the leaky protocol (evaluation/window_split.py).
 """
 
 import csv
@@ -31,17 +31,18 @@ import pathlib
 import numpy as np
 from absl import flags
 
-from rppg_tf import (
+from rppg_tf import files, run_directory
+from rppg_tf.entry_point import run
+from rppg_tf.errors import InputError
+from rppg_tf.evaluation import (
   baselines,
   confidence,
-  evaluation,
-  evaluation_runs,
-  evaluation_tables,
-  run_directory,
+  runs,
+  tables,
   window_lengths,
   window_split,
+  windows,
 )
-from rppg_tf.entry_point import InputError, run
 
 _RUN_DIR = flags.DEFINE_string(
   'run_dir',
@@ -154,19 +155,19 @@ def _paths() -> tuple[pathlib.Path, pathlib.Path]:
 def _evaluate_by_subject(run_dir: pathlib.Path, json_path: pathlib.Path):
   """Pools what one run, or every fold's, says of its test subjects."""
   split = _SPLIT.value or ('test' if _RUN_DIR.value else 'all')
-  collected, validation = evaluation_runs.Collected(), []
+  collected, validation = runs.Collected(), []
   num_subjects, forms = 0, {}
   for each_dir in _run_dirs(run_dir):
-    evaluation_runs.check_split_by(each_dir, 'subject')
-    subjects = evaluation_runs.subjects_of(each_dir, _DATA_DIR.value, split)
+    runs.check_split_by(each_dir, 'subject')
+    subjects = runs.subjects_of(each_dir, _DATA_DIR.value, split)
     num_subjects += len(subjects)
-    forms = evaluation_runs.run_estimators(each_dir)
-    found = evaluation_runs.collect(
+    forms = runs.run_estimators(each_dir)
+    found = runs.collect(
       each_dir, _DATA_DIR.value, subjects, {**forms, **baselines.estimators()}
     )
     collected.add(found)
     validation += _validation_rows(each_dir, forms, split, found.rows)
-  evaluation.check_any(collected.rows)
+  windows.check_any(collected.rows)
   threshold = _threshold(run_dir, list(forms)[-1], split, validation)
   names = [*forms, *baselines.estimators(), 'train_mean']
   title = f'{split}: {num_subjects} {_SPLIT_WORDS[split]}, 10 s windows, BPM'
@@ -181,7 +182,7 @@ def _run_dirs(run_dir: pathlib.Path):
     yield run_dir
   for fold in range(_FOLDS.value):
     fold_dir = run_dir / f'fold{fold}'
-    evaluation_runs.train(
+    runs.train(
       fold_dir,
       _DATA_DIR.value,
       _TRAIN_FLAGFILE.value,
@@ -200,12 +201,12 @@ def _validation_rows(run_dir, forms, split: str, rows: list[dict]) -> list:
   form = list(forms)[-1]
   if split == 'validation':
     return rows
-  subjects = run_directory.read_json(run_dir / run_directory.SPLIT)
+  subjects = files.read_json(run_dir / run_directory.SPLIT)
   subjects = subjects.get('validation', [])
   known = rows and f'{form}_confidence' in rows[0]
   if split == 'all' or not known or not subjects:
     return []
-  return evaluation_runs.collect(
+  return runs.collect(
     run_dir, _DATA_DIR.value, subjects, {form: forms[form]}
   ).rows
 
@@ -223,23 +224,23 @@ def _threshold(
   """
   path = run_dir / confidence.FILE
   if split == 'all':
-    return run_directory.read_json(path) if path.is_file() else None
+    return files.read_json(path) if path.is_file() else None
   if not rows or f'{form}_confidence' not in rows[0]:
     return None
   chosen = confidence.choose_threshold(
-    evaluation.column(rows, f'{form}_confidence'),
-    evaluation.absolute_error_bpm(rows, form),
+    windows.column(rows, f'{form}_confidence'),
+    windows.absolute_error_bpm(rows, form),
   )
   subjects = {row['subject'] for row in rows}
   chosen |= {'form': form, 'subjects': len(subjects)}
-  run_directory.write_json(path, chosen)
+  files.write_json(path, chosen)
   return chosen
 
 
 def _report(
   title: str,
   names: list[str],
-  collected: evaluation_runs.Collected,
+  collected: runs.Collected,
   threshold: dict | None,
   json_path: pathlib.Path,
 ) -> None:
@@ -247,7 +248,7 @@ def _report(
   rows = collected.rows
   groups = {}
   if _RECORDINGS_DIR.value:
-    groups = evaluation_tables.groups_of_rows(rows, _RECORDINGS_DIR.value)
+    groups = tables.groups_of_rows(rows, _RECORDINGS_DIR.value)
   summaries = {name: _summary(rows, groups, name) for name in names}
   lengths = window_lengths.summarise(collected.length_rows)
   first_s = float(np.mean(collected.first_estimates_s))
@@ -269,26 +270,26 @@ def _report(
 def _evaluate_split_by_window(run_dir: pathlib.Path, json_path: pathlib.Path):
   """Evaluates, writes and prints a run of the leaky protocol."""
   if _TRAIN_FLAGFILE.value:
-    evaluation_runs.train(
+    runs.train(
       run_dir,
       _DATA_DIR.value,
       _TRAIN_FLAGFILE.value,
       '--num_folds=0',
       '--split_by=window',
     )
-  evaluation_runs.check_split_by(run_dir, 'window')
-  rows = evaluation_runs.collect_split_by_window(run_dir, _DATA_DIR.value)
-  evaluation.check_any(rows)
+  runs.check_split_by(run_dir, 'window')
+  rows = runs.collect_split_by_window(run_dir, _DATA_DIR.value)
+  windows.check_any(rows)
   summaries = {
-    name: evaluation.summarise(rows, name)
+    name: windows.summarise(rows, name)
     for name in ('model', *baselines.METHODS, 'subject_mean', 'train_mean')
   }
   more = {'split_by': 'window', 'warning': window_split.WARNING}
   written = _write(json_path, summaries | more, rows)
   warning = f'WARNING: {window_split.WARNING}'
   for table in (
-    evaluation_tables.error_table(summaries),
-    evaluation_tables.subject_table(summaries),
+    tables.error_table(summaries),
+    tables.subject_table(summaries),
   ):
     print(f'{warning}\n{table}\n')
   print(written)
@@ -296,7 +297,7 @@ def _evaluate_split_by_window(run_dir: pathlib.Path, json_path: pathlib.Path):
 
 def _write(json_path: pathlib.Path, content: dict, rows: list[dict]) -> str:
   """Writes the JSON and, beside it, windows.csv; returns what to say."""
-  run_directory.write_json(json_path, content)
+  files.write_json(json_path, content)
   csv_path = json_path.with_name('windows.csv')
   _write_csv(csv_path, rows)
   return f'written: {json_path}, {csv_path}'
@@ -304,29 +305,29 @@ def _write(json_path: pathlib.Path, content: dict, rows: list[dict]) -> str:
 
 def _summary(rows: list[dict], groups: dict, name: str) -> dict:
   """Returns all errors of one estimator."""
-  summary = evaluation.summarise(rows, name)
-  summary |= evaluation_tables.errors_by_group(groups, name)
+  summary = windows.summarise(rows, name)
+  summary |= tables.errors_by_group(groups, name)
   if f'{name}_confidence' in rows[0]:
     summary['coverage'] = confidence.errors_by_coverage(
-      evaluation.column(rows, f'{name}_confidence'),
-      evaluation.absolute_error_bpm(rows, name),
+      windows.column(rows, f'{name}_confidence'),
+      windows.absolute_error_bpm(rows, name),
     )
   return summary
 
 
 def _print_tables(summaries: dict, groups: list[str], lengths: dict) -> None:
-  print(evaluation_tables.error_table(summaries))
+  print(tables.error_table(summaries))
   print()
   print(
-    evaluation_tables.subject_table(
+    tables.subject_table(
       {n: s for n, s in summaries.items() if not n.endswith('_rois')}
     )
   )
   for group in groups:
     print()
-    print(evaluation_tables.group_table(summaries, group, group[3:]))
+    print(tables.group_table(summaries, group, group[3:]))
   print('\nMAE by window length, highest peak of each pulse wave:')
-  print(evaluation_tables.length_table(lengths))
+  print(tables.length_table(lengths))
 
 
 def _print_confidence(summaries, rows: list[dict], threshold) -> None:
@@ -339,7 +340,7 @@ def _print_confidence(summaries, rows: list[dict], threshold) -> None:
     print('\nno confidence: this head gives none')
     return
   print('\nMAE of the most confident windows @lowest confidence among them:')
-  print(evaluation_tables.coverage_table(coverages))
+  print(tables.coverage_table(coverages))
   if not threshold:
     print(
       '\nno confidence threshold: the run has no validation subject of 10 s '
@@ -351,8 +352,8 @@ def _print_confidence(summaries, rows: list[dict], threshold) -> None:
     print(_how_chosen(threshold), end='')
   form = list(coverages)[-1]
   here = confidence.errors_at_threshold(
-    evaluation.column(rows, f'{form}_confidence'),
-    evaluation.absolute_error_bpm(rows, form),
+    windows.column(rows, f'{form}_confidence'),
+    windows.absolute_error_bpm(rows, form),
     threshold['threshold'],
   )
   print(
@@ -381,7 +382,7 @@ def _write_csv(path: pathlib.Path, rows: list[dict]) -> None:
   writer = csv.DictWriter(text, rows[0].keys(), lineterminator='\n')
   writer.writeheader()
   writer.writerows(rows)
-  run_directory.write_bytes(path, text.getvalue().encode())
+  files.write_bytes(path, text.getvalue().encode())
 
 
 if __name__ == '__main__':

@@ -27,15 +27,13 @@ import cv2
 import numpy as np
 from absl import flags
 
-from rppg_tf import (
-  background_thread,
-  contract,
-  frame_batches,
-  run_directory,
-)
-from rppg_tf import video_heart_rate as heart_rate
-from rppg_tf.entry_point import InputError, run
-from rppg_tf.video_reader import VideoReader
+from rppg_tf import contract, files, run_directory
+from rppg_tf.entry_point import run
+from rppg_tf.errors import InputError
+from rppg_tf.inference import frame_batches
+from rppg_tf.inference import meter as heart_rate
+from rppg_tf.parallel import prefetch
+from rppg_tf.video.reader import VideoReader
 
 NO_FACE_EXIT_CODE = 3
 INTERRUPTED_EXIT_CODE = 130
@@ -168,7 +166,7 @@ def _stopped_by_ctrl_c(stopped: threading.Event, wanted: bool):
 
 def _frames(video: VideoReader, stopped, notify):
   """Read by another thread: (frame, seconds from the first)."""
-  frames = background_thread.ahead(_until(video, stopped), _READ_FRAMES)
+  frames = prefetch.ahead(_until(video, stopped), _READ_FRAMES)
   if _is_camera():
     return _from_first(frames)
   return heart_rate.elapsed_times(frames, video.header_rate_hz, notify)
@@ -311,16 +309,17 @@ def _summary(result: dict) -> str:
 
 def _write(result: dict, meter: heart_rate.HeartRateMeter) -> None:
   if _JSON.value:
-    run_directory.write_json(pathlib.Path(_JSON.value), result)
+    files.write_json(pathlib.Path(_JSON.value), result)
   if _CSV.value:
     text = _csv(meter.estimates)
-    run_directory.write_bytes(pathlib.Path(_CSV.value), text.encode())
+    files.write_bytes(pathlib.Path(_CSV.value), text.encode())
   if _PLOT.value:
-    from rppg_tf import predict_plot  # matplotlib takes a second to load
+    # matplotlib takes a second to load
+    from rppg_tf.reporting import prediction
 
     path = pathlib.Path(_PLOT.value)
-    draw = predict_plot.html if path.suffix == '.html' else predict_plot.png
-    run_directory.write_bytes(path, draw(result, meter))
+    draw = prediction.html if path.suffix == '.html' else prediction.png
+    files.write_bytes(path, draw(result, meter))
   for flag in (_JSON, _CSV, _PLOT):
     if flag.value:
       print(f'written: {flag.value}')

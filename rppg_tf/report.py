@@ -14,9 +14,11 @@ import jinja2
 import numpy as np
 from absl import flags
 
-from rppg_tf import contract, report_charts, report_data, run_directory
+from rppg_tf import contract, files
 from rppg_tf.entry_point import run
-from rppg_tf.report_data import Run
+from rppg_tf.reporting import charts as report_charts
+from rppg_tf.reporting import run_data
+from rppg_tf.reporting.run_data import Run
 
 _RUN_DIR = flags.DEFINE_string(
   'run_dir', None, 'Run of rppg_tf.train, evaluated.', required=True
@@ -28,7 +30,7 @@ _SUMMARY = flags.DEFINE_string(
   'summary', None, 'Where to write the JSON; default RUN_DIR/summary.json.'
 )
 
-_TEMPLATE = pathlib.Path(__file__).with_name('report_template.html')
+_TEMPLATE = pathlib.Path(__file__).parent / 'reporting/report_template.html'
 _NO_NUMBER = '\N{EN DASH}'
 _FORM_NAMES = {
   'model': 'Float model',
@@ -59,7 +61,7 @@ _FORM_WORDS = {
   'training subjects. A model must beat it.',
 }
 _CURVE_TITLES = {
-  report_data.TRAINING_MAE: 'Mean absolute error, BPM',
+  run_data.TRAINING_MAE: 'Mean absolute error, BPM',
   'loss': 'Loss, all parts together',
   'heart_rate_bpm_loss': 'Heart rate: Huber loss',
   'pulse_loss': 'Pulse: 1 \N{EN DASH} Pearson',
@@ -72,15 +74,15 @@ _MIN_SPAN_BPM = 20.0
 def main() -> None:
   """Writes the page and the summary, prints the numbers."""
   run_dir = pathlib.Path(_RUN_DIR.value)
-  content = report_data.load(run_dir)
-  summary = report_data.summary(content)
+  content = run_data.load(run_dir)
+  summary = run_data.summary(content)
   html_path = pathlib.Path(_HTML.value or run_dir / 'report.html')
   summary_path = pathlib.Path(_SUMMARY.value or run_dir / 'summary.json')
   for path in (html_path, summary_path):
     path.parent.mkdir(parents=True, exist_ok=True)
   page = render(content, summary, str(run_dir))
-  run_directory.write_bytes(html_path, page.encode())
-  run_directory.write_json(summary_path, summary)
+  files.write_bytes(html_path, page.encode())
+  files.write_json(summary_path, summary)
   print(f'written: {html_path}, {summary_path}')
   print(last_line(content, summary, html_path))
 
@@ -96,7 +98,7 @@ def last_line(content: Run, summary: dict, html_path: pathlib.Path) -> str:
       ('training mean', 'train_mean_mae_bpm'),
     )
   )
-  split = report_data.evaluated_split(content) or 'mixed splits'
+  split = run_data.evaluated_split(content) or 'mixed splits'
   parts = [f'{split} MAE, BPM: {errors}']
   if summary['c_head_max_abs_diff_bpm'] is not None:
     difference = f'{summary["c_head_max_abs_diff_bpm"]:.2g}'
@@ -117,7 +119,7 @@ def render(content: Run, summary: dict, title: str) -> str:
     headline=_headline(content),
     comparison=_comparison(content),
     rendered=_rendered(content),
-    split=report_data.evaluated_split(content),
+    split=run_data.evaluated_split(content),
     form_names=_FORM_NAMES,
     short_names=_SHORT_NAMES,
     form_words=_FORM_WORDS,
@@ -156,7 +158,7 @@ def _template() -> jinja2.Template:
 
 def _headline(content: Run) -> str:
   form = content.deployed
-  mae_bpm = report_data.finite(content.evaluation[form]['mae_bpm'])
+  mae_bpm = run_data.finite(content.evaluation[form]['mae_bpm'])
   count = len(content.subjects)
   people = f'{count} subject' if count == 1 else f'{count} subjects'
   people += {
@@ -164,7 +166,7 @@ def _headline(content: Run) -> str:
     'validation': ' that chose the best epoch',
     'train': ' that were trained on',
     None: ' of more than one split',
-  }[report_data.evaluated_split(content)]
+  }[run_data.evaluated_split(content)]
   name = _FORM_NAMES[form].replace('+', 'with')
   name = name[0].lower() + name[1:] if form == 'model' else name
   if mae_bpm is None:
@@ -174,7 +176,7 @@ def _headline(content: Run) -> str:
 
 def _comparison(content: Run) -> str:
   """Says how that compares with knowing nothing of the face."""
-  mae_bpm = report_data.finite(content.evaluation[content.deployed]['mae_bpm'])
+  mae_bpm = run_data.finite(content.evaluation[content.deployed]['mae_bpm'])
   guess_bpm = content.evaluation['train_mean']['mae_bpm']
   guess = (
     'Always answering the mean heart rate of the training subjects is off by '
@@ -189,7 +191,7 @@ def _comparison(content: Run) -> str:
 
 def _rendered(content: Run) -> str | None:
   """Says so if recordings are rendered, by the numbers of their subjects."""
-  rendered = sum(map(report_data.is_rendered, content.subjects))
+  rendered = sum(map(run_data.is_rendered, content.subjects))
   if not rendered:
     return None
   if rendered == len(content.subjects):
@@ -248,7 +250,7 @@ def _agreement(content: Run) -> dict | None:
   known = np.isfinite(estimate_bpm)
   if not known.any():
     return None
-  limits = report_data.agreement(reference_bpm[known], estimate_bpm[known])
+  limits = run_data.agreement(reference_bpm[known], estimate_bpm[known])
   words = (
     f'Differences between {_FORM_NAMES[content.deployed]} and reference over '
     f'their mean: bias {report_charts.signed(limits["bias_bpm"])} BPM.'
@@ -273,7 +275,7 @@ def _confidence(content: Run) -> dict | None:
   known = np.isfinite(confidence) & np.isfinite(error_bpm)
   if not known.any():
     return None
-  halves = report_data.mae_by_confidence(confidence[known], error_bpm[known])
+  halves = run_data.mae_by_confidence(confidence[known], error_bpm[known])
   words = 'Absolute error over confidence, a mark for each window.'
   if halves:
     words += (
@@ -302,7 +304,7 @@ def _histories(content: Run) -> list[dict]:
     if not curves:
       continue
     best = None
-    if column == report_data.TRAINING_MAE and 'validation' in curves:
+    if column == run_data.TRAINING_MAE and 'validation' in curves:
       best = _kept(content, epoch, curves['validation'])
     last = ', '.join(
       f'{curve} from {values[0]:.3g} to {values[-1]:.3g}'
@@ -330,13 +332,13 @@ def _kept(content: Run, epoch, validation_mae_bpm):
 
 def _bpm(value: float | None) -> str:
   """Three digits or so of a BPM."""
-  if report_data.finite(value) is None:
+  if run_data.finite(value) is None:
     return 'n/a'
   return f'{value:.2f}' if abs(value) < 10 else f'{value:.1f}'
 
 
 def _fixed(value: float | None, digits: int) -> str:
-  if report_data.finite(value) is None:
+  if run_data.finite(value) is None:
     return _NO_NUMBER
   return f'{value:.{digits}f}'
 

@@ -12,15 +12,14 @@ confidence.json           below it an estimate is withheld (evaluate)
 """
 
 import importlib.metadata
-import json
 import os
 import pathlib
 import platform
-import tempfile
 from typing import Any
 
-from rppg_tf import background
-from rppg_tf.entry_point import InputError
+from rppg_tf import files
+from rppg_tf.errors import InputError
+from rppg_tf.signals import background
 
 # The model that ships; used where no run directory is given.
 PRETRAINED = pathlib.Path(__file__).with_name('pretrained')
@@ -54,40 +53,9 @@ _PACKAGES = (
 )
 
 
-def write_bytes(path: pathlib.Path, content: bytes) -> None:
-  """Writes a file whole or not at all: beside it first, then renamed."""
-  handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
-  try:
-    with os.fdopen(handle, 'wb') as file:
-      file.write(content)
-    os.chmod(beside, 0o644)
-    os.replace(beside, path)
-  except BaseException:
-    os.unlink(beside)
-    raise
-
-
-def write_json(path: pathlib.Path, content: Any) -> None:
-  """Writes indented JSON, whole or not at all."""
-  text = json.dumps(content, indent=2, sort_keys=True)
-  write_bytes(path, f'{text}\n'.encode())
-
-
-def read_json(path: pathlib.Path) -> Any:
-  """Reads JSON; a missing or damaged file is an InputError."""
-  try:
-    return json.loads(path.read_text())
-  except FileNotFoundError:
-    raise InputError(
-      f'{path}: not there; is {path.parent} a run directory of rppg_tf.train?'
-    ) from None
-  except ValueError as error:
-    raise InputError(f'{path}: not JSON ({error}); train anew') from None
-
-
 def read_flags(run_dir: pathlib.Path) -> dict[str, Any]:
   """Returns the flags of a run."""
-  return _DEFAULT_FLAGS | read_json(run_dir / FLAGS)
+  return _DEFAULT_FLAGS | files.read_json(run_dir / FLAGS)
 
 
 def check_same(
@@ -103,7 +71,7 @@ def check_same(
         f'{run_dir}: holds a run with --{name}={before[name]}, not '
         f'{flags[name]}; give another --run_dir'
       )
-  if read_json(run_dir / SPLIT) != split:
+  if files.read_json(run_dir / SPLIT) != split:
     raise InputError(
       f'{run_dir}: holds a run on other subjects; give another --run_dir'
     )
@@ -117,9 +85,9 @@ def begin(
   versions['python'] = platform.python_version()
   try:
     run_dir.mkdir(parents=True, exist_ok=True)
-    write_json(run_dir / FLAGS, flags)
-    write_json(run_dir / SPLIT, split)
-    write_json(run_dir / 'versions.json', versions)
+    files.write_json(run_dir / FLAGS, flags)
+    files.write_json(run_dir / SPLIT, split)
+    files.write_json(run_dir / 'versions.json', versions)
   except OSError as error:
     raise InputError(
       f'{run_dir}: cannot be written ({error.strerror}); give another --run_dir'
@@ -145,7 +113,7 @@ def load_float(run_dir: pathlib.Path):
 
   Weights from elsewhere may have batch norm folded away already.
   """
-  from rppg_tf.spatial_cnn import build_spatial_cnn
+  from rppg_tf.model.spatial_cnn import build_spatial_cnn
 
   path = run_dir / SPATIAL_WEIGHTS
   spatial_cnn = build_spatial_cnn(
@@ -173,7 +141,7 @@ def load_int8_head(run_dir: pathlib.Path):
 
 
 def _load_head(run_dir: pathlib.Path, name: str, made_by: str):
-  from rppg_tf.network import build_head
+  from rppg_tf.model.network import build_head
 
   flags = read_flags(run_dir)
   head = build_head(flags['head'], **head_arguments(flags))

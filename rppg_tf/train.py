@@ -14,22 +14,19 @@ import tempfile
 import tensorflow as tf
 from absl import flags
 
-from rppg_tf import (
-  background,
-  clips,
-  distribution,
-  network,
-  patch_renderer,
-  run_directory,
-  subject_splits,
-  teacher,
-  training,
-  window_split,
-)
-from rppg_tf.entry_point import InputError, run
-from rppg_tf.keep_best import KeepBest
+from rppg_tf import files, run_directory
+from rppg_tf.data import clips, splits
+from rppg_tf.distillation import teacher
+from rppg_tf.entry_point import run
+from rppg_tf.errors import InputError
+from rppg_tf.evaluation import window_split
 from rppg_tf.keras_compat import keras
-from rppg_tf.spatial_cnn import build_spatial_cnn
+from rppg_tf.model import network
+from rppg_tf.model.spatial_cnn import build_spatial_cnn
+from rppg_tf.signals import background
+from rppg_tf.synthesis import patches
+from rppg_tf.training import distribution, objective
+from rppg_tf.training.keep_best import KeepBest
 
 _DATA_DIR = flags.DEFINE_string(
   'data_dir', None, 'Folder given to `tfds build --data_dir`.', required=True
@@ -142,7 +139,8 @@ _TEACHER_FEATURE_WEIGHT = flags.DEFINE_float(
 _PATCH_RECORDINGS = flags.DEFINE_integer(
   'patch_recordings',
   0,
-  'Recordings of 20 s to render as ROI patches (rppg_tf/patch_renderer.py) and '
+  'Recordings of 20 s to render as ROI patches '
+  '(rppg_tf/synthesis/patches.py) and '
   'to train the new head on, beside those of --data_dir.',
   lower_bound=0,
 )
@@ -160,7 +158,7 @@ _GROUND_TRUTH_DIR = flags.DEFINE_string(
 _PATCHES_WITHOUT = flags.DEFINE_multi_enum(
   'patches_without',
   [],
-  patch_renderer.INGREDIENTS,
+  patches.INGREDIENTS,
   'What to leave out of the patches, to measure what it is worth.',
 )
 _SEED = flags.DEFINE_integer('seed', 1, 'Of weights, clips, augmentation.')
@@ -168,7 +166,7 @@ _SEED = flags.DEFINE_integer('seed', 1, 'Of weights, clips, augmentation.')
 _CACHE = flags.DEFINE_enum(
   'cache',
   'memory',
-  training.CACHES,
+  objective.CACHES,
   'memory: recordings are read once and kept (12 kB a frame). none: they are '
   "read and prepared every epoch, a few at a time; the frames' features that "
   '--head_epochs are trained on are kept (0.2 kB a frame).',
@@ -235,7 +233,7 @@ def _train(
     'train_mean_bpm': train_mean_bpm,
     'validation_mae_bpm': best_mae_bpm,
   }
-  run_directory.write_json(run_dir / 'metrics.json', metrics)
+  files.write_json(run_dir / 'metrics.json', metrics)
   print(
     f'validation MAE {best_mae_bpm:.2f} BPM ({_validated_on()}); run: {run_dir}'
   )
@@ -275,11 +273,9 @@ def _split() -> dict[str, list[str]]:
     if _NUM_FOLDS.value:
       raise InputError('--num_folds is by subject: not with --split_by=window')
     print(f'warning: {window_split.WARNING}', flush=True)
-    return dict.fromkeys(subject_splits.SPLITS, everyone)
+    return dict.fromkeys(splits.SPLITS, everyone)
   if _NUM_FOLDS.value:
-    by_split = subject_splits.fold_split(
-      everyone, _NUM_FOLDS.value, _FOLD.value
-    )
+    by_split = splits.fold_split(everyone, _NUM_FOLDS.value, _FOLD.value)
   for name in ('train', 'validation'):
     if not by_split.get(name):
       raise InputError(
@@ -317,7 +313,7 @@ def _recordings(
     flags.FLAGS.background,
   )
   return {
-    name: training.prepared_recordings(
+    name: objective.prepared_recordings(
       *source, split[name], said, _CACHE.value, _SEED.value
     )
     for name, said in (('train', columns), ('validation', None))
@@ -325,13 +321,13 @@ def _recordings(
 
 
 def _patches(columns: teacher.Columns | None) -> tf.data.Dataset:
-  source = patch_renderer.PatchSource(
+  source = patches.PatchSource(
     _SEED.value,
     texture_dir=_TEXTURE_DIR.value,
     ground_truth_dir=_GROUND_TRUTH_DIR.value,
     without=frozenset(_PATCHES_WITHOUT.value),
   )
-  recordings = training.patch_recordings(source, _PATCH_RECORDINGS.value)
+  recordings = objective.patch_recordings(source, _PATCH_RECORDINGS.value)
   if columns is not None:
     recordings = teacher.attach_nothing(recordings, columns)
   return clips.prepare(recordings, flags.FLAGS.background)
@@ -349,7 +345,7 @@ def _build_head() -> keras.Model:
 
 
 def _clip_shape() -> clips.ClipShape:
-  shape = training.clip_shape(
+  shape = objective.clip_shape(
     _HEAD.value, flags.FLAGS.window, flags.FLAGS.frame_stride
   )
   return dataclasses.replace(shape, teacher_weight=_TEACHER_WEIGHT.value)
@@ -377,7 +373,7 @@ def _fit(
   joined = network.build_network(
     spatial_cnn, head, background.input_quantisation(flags.FLAGS.background)
   )
-  num_steps = training.steps_per_epoch(
+  num_steps = objective.steps_per_epoch(
     num_recordings, _CLIPS_PER_RECORDING.value, _BATCH_SIZE.value
   )
   parts = {
@@ -413,7 +409,7 @@ def _fit_head(
       'train': recordings['train'].concatenate(_patches(columns))
     }
   train, validation = (
-    training.encoded_recordings(recordings[name], spatial_cnn, quantisation)
+    objective.encoded_recordings(recordings[name], spatial_cnn, quantisation)
     for name in ('train', 'validation')
   )
   # This pass renders, encodes and fills the cache: training then has the
@@ -423,14 +419,16 @@ def _fit_head(
   train = clips.training_clips(
     train,
     _clip_shape(),
-    training.HEAD_BATCH_SIZE,
-    training.HEAD_CLIPS_PER_RECORDING,
+    objective.HEAD_BATCH_SIZE,
+    objective.HEAD_CLIPS_PER_RECORDING,
     _SEED.value,
   )
   validation = clips.validation_clips(validation, _clip_shape(), 1)
   head = _build_head()
-  num_steps = training.steps_per_epoch(
-    num_recordings, training.HEAD_CLIPS_PER_RECORDING, training.HEAD_BATCH_SIZE
+  num_steps = objective.steps_per_epoch(
+    num_recordings,
+    objective.HEAD_CLIPS_PER_RECORDING,
+    objective.HEAD_BATCH_SIZE,
   )
   history = run_dir / 'head_history.csv'
   history.unlink(missing_ok=True)
@@ -462,12 +460,12 @@ def _run_epochs(
   teacher_loss = None
   if said:
     joined = network.with_teacher(joined, said)
-    teacher_loss = training.TeacherLoss(
+    teacher_loss = objective.TeacherLoss(
       'rate_probability' in said,
       _TEACHER_TEMPERATURE.value,
       _TEACHER_FEATURE_WEIGHT.value,
     )
-  training.compile_network(
+  objective.compile_network(
     joined,
     _LEARNING_RATE.value,
     num_steps * epochs,

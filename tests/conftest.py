@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from tests import commands
+from tests.support import commands
 
 
 @pytest.fixture(scope='session')
@@ -44,15 +44,29 @@ def work(tmp_path_factory) -> pathlib.Path:
 _LONGEST_FIRST = [
   f'{name}_test.py'
   for name in (
-    *('end_to_end', 'training_runs', 'firmware_build', 'import_pytorch'),
-    *('teacher', 'evaluation_protocols', 'compare_qat_ptq', 'tfds_ubfc'),
-    *('import_pytorch_weights', 'firmware_pipeline', 'firmware_stages'),
-    *('firmware_head', 'render_recordings', 'referees', 'quantise'),
+    *('end_to_end', 'training_runs', 'firmware/build', 'tools/import_pytorch'),
+    *(
+      'distillation/teacher',
+      'evaluation_protocols',
+      'tools/compare_qat_ptq',
+      'tfds_ubfc/builder',
+    ),
+    *('tools/import_pytorch_weights', 'firmware/pipeline', 'firmware/stages'),
+    *(
+      'firmware/head',
+      'tools/render_recordings',
+      'quantisation/referees',
+      'quantisation/convert',
+    ),
   )
 ]
+
+
+def _place(item: pytest.Item) -> str:
+  return item.path.relative_to(pathlib.Path(__file__).parent).as_posix()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
   """Lets no process be left with a long file when the other has ended."""
   places = {name: place for place, name in enumerate(_LONGEST_FIRST)}
-  items.sort(key=lambda item: places.get(item.path.name, len(places)))
+  items.sort(key=lambda item: places.get(_place(item), len(places)))

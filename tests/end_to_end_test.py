@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from tests import commands
+from tests.support import commands
 
 
 def _run_all(work, run_name: str, *flags: str) -> str:

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from rppg_tf import run_directory
-from tests import commands
+from rppg_tf import files
+from tests.support import commands
 
 
 @pytest.mark.bench
@@ -35,8 +35,8 @@ def test_folds_pool_every_subject(work, tmp_path):
   means = {row['subject']: float(row['train_mean']) for row in rows}
   for fold in range(3):
     run_dir = work / 'folds' / f'fold{fold}'
-    metrics = run_directory.read_json(run_dir / 'metrics.json')
-    for tested in run_directory.read_json(run_dir / 'split.json')['test']:
+    metrics = files.read_json(run_dir / 'metrics.json')
+    for tested in files.read_json(run_dir / 'split.json')['test']:
       assert means[tested] == metrics['train_mean_bpm']
   assert len(set(means.values())) == 3
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests import commands
+from tests.support import commands
 
 # How many pages Linux has to give for a tensor like one that was freed.
 _SCRIPT = """

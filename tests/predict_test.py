@@ -14,16 +14,13 @@ import numpy as np
 import pytest
 from skimage import data
 
-from rppg_tf import (
-  chrominance,
-  compiled_head,
-  evaluation,
-  face_rois,
-  int8_cnn,
-  run_directory,
-  video_reader,
-)
-from tests import commands, fake_recordings
+from rppg_tf import run_directory
+from rppg_tf.evaluation import windows
+from rppg_tf.faces import rois as face_rois
+from rppg_tf.inference import c_head, int8_cnn
+from rppg_tf.signals import chrominance
+from rppg_tf.video import reader
+from tests.support import commands, fake_recordings
 
 _SHARED = commands.ROOT.parent / 'shared' / 'real_video'
 _TALKING_FACE = _SHARED / 'talking_face_640x360_24fps.mp4'
@@ -125,13 +122,13 @@ def test_predict_is_the_whole_recording_bit_for_bit(pulsing_face, tmp_path):
   assert width_px > 1000 and height_px > 700
 
 
-def _whole_recording(path) -> compiled_head.HeadRun:
+def _whole_recording(path) -> c_head.HeadRun:
   extractor = face_rois.FaceRoiExtractor()
   time_s, cut = [], []
-  for frame_bgr, at_s in video_reader.VideoReader(path):
+  for frame_bgr, at_s in reader.VideoReader(path):
     time_s.append(at_s)
     cut.append(extractor.process(frame_bgr, at_s))
-  recording = evaluation.with_codes(
+  recording = windows.with_codes(
     {
       'frames': np.stack([rois.rois for rois in cut]),
       'mid_face_rgb': np.stack([rois.mid_face_rgb for rois in cut]),
@@ -141,7 +138,7 @@ def _whole_recording(path) -> compiled_head.HeadRun:
     run_directory.read_flags(_RUN_DIR)['background'],
   )
   cnn = int8_cnn.Int8SpatialCnn(_RUN_DIR / run_directory.INT8_MODEL)
-  head = compiled_head.CompiledHead(_RUN_DIR)
+  head = c_head.CompiledHead(_RUN_DIR)
   features = cnn.frame_features(recording['codes'])
   features = chrominance.append(features, recording['chrominance'])
   return head.run(features, recording['timestamp_s'])
@@ -151,7 +148,7 @@ def _whole_recording(path) -> compiled_head.HeadRun:
 def test_a_face_at_72_bpm_reads_72_at_any_frame_times(rate_hz, tmp_path):
   path = tmp_path / 'face.mp4'
   time_s = _write_timed_video(path, rate_hz)
-  got_s = [at_s for _, at_s in video_reader.VideoReader(path)]
+  got_s = [at_s for _, at_s in reader.VideoReader(path)]
   np.testing.assert_allclose(got_s, time_s, atol=1e-6)
   done = _predict(f'--video={path}', f'--json={tmp_path / "out.json"}')
   assert done.returncode == 0, done.stderr

@@ -13,9 +13,10 @@ import unittest
 
 import numpy as np
 
-from rppg_tf import metrics, report_data
-from rppg_tf.entry_point import InputError
-from tests import commands
+from rppg_tf.errors import InputError
+from rppg_tf.evaluation import metrics
+from rppg_tf.reporting import run_data
+from tests.support import commands
 
 _HOSTILE = '<script>alert("$x_1$ & more")</script>'
 _TRAIN_MEAN_BPM = 90.0
@@ -402,14 +403,14 @@ class LoadTest(unittest.TestCase):
         with self.assertRaisesRegex(
           InputError, f'{name}: not there; run `python -m {made_by}` first'
         ):
-          report_data.load(self.run_dir)
+          run_data.load(self.run_dir)
         (self.run_dir / name).write_bytes(before)
 
   def test_resumed_epochs_replace_those_from_there_on(self):
     (self.run_dir / 'history.csv').write_text(
       'epoch,loss,val_loss\n0,5,50\n1,4,40\n2,3,30\n1,2,NA\n'
     )
-    history = report_data.load(self.run_dir).history
+    history = run_data.load(self.run_dir).history
     np.testing.assert_array_equal(history['epoch'], [0, 1])
     np.testing.assert_array_equal(history['loss'], [5, 2])
     np.testing.assert_array_equal(history['val_loss'], [50, np.nan])
@@ -419,7 +420,7 @@ class LoadTest(unittest.TestCase):
     evaluation['int8']['mae_bpm'] += 0.01
     _write_json(self.run_dir / 'evaluation.json', evaluation)
     with self.assertRaisesRegex(InputError, "differ on 'int8'"):
-      report_data.load(self.run_dir)
+      run_data.load(self.run_dir)
 
   def test_refuses_damaged_files(self):
     for name, content, words in (
@@ -436,19 +437,19 @@ class LoadTest(unittest.TestCase):
         before = (self.run_dir / name).read_text()
         (self.run_dir / name).write_text(content)
         with self.assertRaisesRegex(InputError, words):
-          report_data.load(self.run_dir)
+          run_data.load(self.run_dir)
         (self.run_dir / name).write_text(before)
 
   def test_subjects_are_in_natural_order(self):
     write_run(self.run_dir, subjects=('subject10', 'subject9', 'amy'))
     self.assertEqual(
-      report_data.load(self.run_dir).subjects, ['amy', 'subject9', 'subject10']
+      run_data.load(self.run_dir).subjects, ['amy', 'subject9', 'subject10']
     )
 
 
 class NumbersTest(unittest.TestCase):
   def test_agreement_of_known_differences(self):
-    limits = report_data.agreement(
+    limits = run_data.agreement(
       np.array([60.0, 70.0, 80.0]), np.array([61.0, 73.0, 85.0])
     )
     # Differences 1, 3, 5: mean 3, standard deviation 2.
@@ -457,17 +458,15 @@ class NumbersTest(unittest.TestCase):
     self.assertAlmostEqual(limits['upper_bpm'], 3.0 + 3.92)
 
   def test_mae_of_the_halves_by_confidence(self):
-    halves = report_data.mae_by_confidence(
+    halves = run_data.mae_by_confidence(
       np.array([0.9, 0.1, 0.8, 0.2]), np.array([1.0, 7.0, 2.0, 9.0])
     )
     self.assertEqual(halves, (8.0, 1.5))
-    self.assertIsNone(
-      report_data.mae_by_confidence(np.full(3, 0.5), np.ones(3))
-    )
+    self.assertIsNone(run_data.mae_by_confidence(np.full(3, 0.5), np.ones(3)))
 
   def test_rendered_subjects_start_at_101(self):
     rendered = {
-      name: report_data.is_rendered(name)
+      name: run_data.is_rendered(name)
       for name in ('subject49', 'subject100', 'subject101', 'p500', 'subject')
     }
     self.assertEqual(

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import time
 
-from rppg_tf import run_directory
-from tests import commands, untrained_run, worker_processes
+from rppg_tf import files
+from tests.support import commands, untrained_run, worker_processes
 
 
 def test_a_killed_training_of_a_fold_resumes_from_its_last_epoch(work):
@@ -31,7 +31,7 @@ def test_a_killed_training_of_a_fold_resumes_from_its_last_epoch(work):
   process.wait()
   commands.run_well(*words)
   _assert_three_epochs(history)
-  split = run_directory.read_json(work / 'killed' / 'split.json')
+  split = files.read_json(work / 'killed' / 'split.json')
   assert [len(split[name]) for name in ('train', 'validation', 'test')] == [
     3,
     1,
@@ -94,7 +94,7 @@ def test_a_table_of_predictions_teaches_both_phases(work):
     *commands.train(work, 'taught', '--epochs=1', '--head_epochs=1'),
     f'--teacher={table}',
   )
-  metrics = run_directory.read_json(work / 'taught' / 'metrics.json')
+  metrics = files.read_json(work / 'taught' / 'metrics.json')
   assert metrics['parameters']['total'] == 16_309
   for name in ('history.csv', 'head_history.csv'):
     assert 'teacher_pulse_loss' in (work / 'taught' / name).read_text()

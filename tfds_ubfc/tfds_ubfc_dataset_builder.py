@@ -18,7 +18,9 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import shuffle
 
-from rppg_tf import contract, face_rois, recordings, subject_splits
+from rppg_tf import contract
+from rppg_tf.data import recordings, splits
+from rppg_tf.faces import rois
 
 if TYPE_CHECKING:
   import apache_beam as beam
@@ -39,10 +41,10 @@ class UbfcConfig(tfds.core.BuilderConfig):
   """Where the skin is cut.
 
   Attributes:
-    roi_geometry: a key of rppg_tf.face_rois.ROI_GEOMETRIES_PERCENT.
+    roi_geometry: a key of rppg_tf.faces.rois.ROI_GEOMETRIES_PERCENT.
   """
 
-  roi_geometry: str = face_rois.DEFAULT_ROI_GEOMETRY
+  roi_geometry: str = rois.DEFAULT_ROI_GEOMETRY
 
 
 class ReproducibleExampleWriter(tfds.core.ExampleWriter):
@@ -142,14 +144,14 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     # The last of 42 subjects should not fail after all others were decoded.
     for _, folder in found:
       recordings.check_recording(folder)
-    table = subject_splits.read_split_table(_SPLIT_TABLE)
+    table = splits.read_split_table(_SPLIT_TABLE)
     folders: dict[str, list[Path]] = {}
     for subject, folder in found:
-      split = subject_splits.split_of(subject, table)
+      split = splits.split_of(subject, table)
       folders.setdefault(split, []).append(folder)
     return {
       split: self._generate_examples(folders[split])
-      for split in subject_splits.SPLITS
+      for split in splits.SPLITS
       if split in folders
     }
 

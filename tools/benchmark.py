@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 from absl import flags
 
-from rppg_tf import run_directory
-from rppg_tf.entry_point import InputError, run
+from rppg_tf import files
+from rppg_tf.entry_point import run
+from rppg_tf.errors import InputError
 from tools import benchmark_process
 
 _OUTPUT = flags.DEFINE_string(
@@ -40,10 +41,10 @@ _RENDERED = (
   '--seed=77',
   '--first_subject=5401',
 )
-_BUILD = 'tools.benchmark_build'
+_BUILD = 'tools.benchmarks.build'
 _STAGES = ('plain', 'roi', 'decode', 'detect', 'cut', 'labels')
-_TRAINING = 'tools.benchmark_training'
-_PREDICT = 'tools.benchmark_predict'
+_TRAINING = 'tools.benchmarks.training'
+_PREDICT = 'tools.benchmarks.predict'
 # Not measured where PyTorch is not installed.
 _OF_PYTORCH = ('plain_pytorch_windows_per_s', 'plain_pytorch_cpu_ms_per_window')
 
@@ -86,7 +87,7 @@ def main() -> None:
   else:
     recordings_dir = pathlib.Path(_RECORDINGS_DIR.value)
   figures = measure(recordings_dir)
-  run_directory.write_json(output, figures)
+  files.write_json(output, figures)
   print(table(figures))
   print(f'written: {output}')
 
@@ -125,7 +126,7 @@ def measure(recordings_dir: pathlib.Path) -> dict:
     for module, function, *folders in _plan(
       recordings_dir, pathlib.Path(data_dir)
     ):
-      name = f'{module.removeprefix("tools.benchmark_")} {function}'
+      name = f'{module.removeprefix("tools.benchmarks.")} {function}'
       result, done = benchmark_process.measure(module, function, *folders)
       _tell(f'{name}: {result}')
       figures |= result

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rppg_tf import entry_point
-from rppg_tf.entry_point import InputError
+from rppg_tf.errors import InputError
 
 _BYTES_PER_KIB = 1024
 _BYTES_PER_MB = 1e6

@@ -14,9 +14,11 @@ import tempfile
 
 from absl import flags
 
-from rppg_tf import recordings, run_directory
-from rppg_tf.entry_point import InputError, run
-from tools import scale_figures
+from rppg_tf import files
+from rppg_tf.data import recordings
+from rppg_tf.entry_point import run
+from rppg_tf.errors import InputError
+from tools.benchmarks import scale
 
 _RECORDINGS_DIR = flags.DEFINE_string(
   'recordings_dir',
@@ -36,28 +38,28 @@ def main() -> None:
   if not output.parent.is_dir():
     raise InputError(f'--output={output}: no folder {output.parent}')
   found = recordings.find_recordings(_RECORDINGS_DIR.value)
-  num_sources = scale_figures.NUM_SOURCES
+  num_sources = scale.NUM_SOURCES
   if len(found) < num_sources:
     raise InputError(
       f'--recordings_dir={_RECORDINGS_DIR.value}: {num_sources} recordings '
       f'are needed, {len(found)} are there'
     )
   sources = [folder for _, folder in found[:num_sources]]
-  figures: dict[str, list[scale_figures.Figures]] = {}
-  for factor in scale_figures.FACTORS:
+  figures: dict[str, list[scale.Figures]] = {}
+  for factor in scale.FACTORS:
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:
-      for name, taken in scale_figures.measure(
+      for name, taken in scale.measure(
         sources, factor, pathlib.Path(folder)
       ).items():
         figures.setdefault(name, []).append(taken)
-  run_directory.write_json(
+  files.write_json(
     output,
     {
       name: [taken._asdict() for taken in of_factors]
       for name, of_factors in figures.items()
     },
   )
-  print(scale_figures.table(figures))
+  print(scale.table(figures))
   print(f'written: {output}')
 
 

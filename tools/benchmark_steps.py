@@ -18,11 +18,14 @@ import time
 import tensorflow as tf
 from absl import flags
 
-from rppg_tf import contract, spatial_cnn
-from rppg_tf.clips import ClipShape
-from rppg_tf.entry_point import InputError, run
+from rppg_tf import contract
+from rppg_tf.data.clips import ClipShape
+from rppg_tf.entry_point import run
+from rppg_tf.errors import InputError
 from rppg_tf.keras_compat import keras
-from tools import benchmark_process, benchmark_training
+from rppg_tf.model import spatial_cnn
+from tools import benchmark_process
+from tools.benchmarks import training
 
 _DATA_DIR = flags.DEFINE_string(
   'data_dir',
@@ -44,7 +47,7 @@ _WAIT = 'IteratorGetNextOp::DoCompute'
 # Of the matrices whose product shows what the cores can do.
 _MATRIX_SIDE = 2048
 _NUM_PRODUCTS = 10
-_NUM_FRAMES = benchmark_training.CLIPS_PER_BATCH * ClipShape().num_frames
+_NUM_FRAMES = training.CLIPS_PER_BATCH * ClipShape().num_frames
 
 
 class _Profile(keras.callbacks.Callback):
@@ -57,7 +60,7 @@ class _Profile(keras.callbacks.Callback):
   def on_train_batch_begin(self, batch, logs=None):
     """Keras calls this before every step."""
     del logs
-    if batch == benchmark_training.WARM_UP_STEPS:
+    if batch == training.WARM_UP_STEPS:
       tf.profiler.experimental.start(self._folder)
 
   def on_train_end(self, logs=None):
@@ -145,7 +148,7 @@ def profiled(data_dir: pathlib.Path) -> dict:
       data_dir, spatial_cnn.build_spatial_cnn(), _Profile(folder)
     )
     waits_s = _waits_s(pathlib.Path(folder))
-  num = benchmark_training.NUM_STEPS - benchmark_training.WARM_UP_STEPS
+  num = training.NUM_STEPS - training.WARM_UP_STEPS
   steps_s = num * _NUM_FRAMES / figures['frames_per_s']
   return {'steps': num, 'steps_s': steps_s, 'waits_s': waits_s}
 
@@ -169,10 +172,10 @@ def _steps(
   *callbacks: keras.callbacks.Callback,
   jit_compile: bool = False,
 ) -> dict:
-  joined, batches = benchmark_training.clip_network(
-    data_dir, cnn, 'pulse', 'normalise', benchmark_training.CLIPS_PER_BATCH
+  joined, batches = training.clip_network(
+    data_dir, cnn, 'pulse', 'normalise', training.CLIPS_PER_BATCH
   )
-  step_s, cpu_s = benchmark_training.keras_step_s(
+  step_s, cpu_s = training.keras_step_s(
     joined, batches, *callbacks, jit_compile=jit_compile
   )
   return {

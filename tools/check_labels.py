@@ -14,8 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from absl import flags
 
-from rppg_tf import contract, heart_rate_labels, recordings
-from rppg_tf.entry_point import InputError, run
+from rppg_tf import contract
+from rppg_tf.data import labels as heart_rate_labels
+from rppg_tf.data import recordings
+from rppg_tf.entry_point import run
+from rppg_tf.errors import InputError
 
 _GROUND_TRUTH_DIR = flags.DEFINE_string(
   'ground_truth_dir',

@@ -2,7 +2,7 @@
 
   python -m tools.check_n6 rppg_tf/pretrained/spatial_int8.tflite
 
-Exit code 0 only if no file breaks a hard rule. The rules are in n6_rules.py.
+Exit code 0 only if no file breaks a hard rule. The rules are in n6/rules.py.
 """
 
 import json
@@ -10,8 +10,10 @@ import pathlib
 
 from absl import flags
 
-from rppg_tf.entry_point import InputError, run
-from tools import n6_rules, tflite_cost, tflite_reader
+from rppg_tf.entry_point import run
+from rppg_tf.errors import InputError
+from tools.n6 import rules as n6_rules
+from tools.tflite import cost, reader
 
 # AXISRAM3 to 6, which ST's reports call npuRAM3 to 6.
 NUM_POOLS = 4
@@ -44,14 +46,14 @@ def main(words: list[str]) -> int:
 
 def _check(path: pathlib.Path) -> dict:
   """Checks and prints one file; returns what JSON says of it."""
-  content = tflite_reader.load(path)
+  content = reader.load(path)
   report = n6_rules.check(content)
   print(f'{path}: {len(content):,} bytes')
   result = {'path': str(path), 'bytes': len(content), 'fit': not report.hard}
   result['rules'] = _rules(report)
   result['findings'] = [vars(found) for found in report.findings]
   if report.graph:
-    costs = tflite_cost.cost(report.graph)
+    costs = cost.cost(report.graph)
     _print_costs(costs)
     result['cost'] = _cost_values(costs)
   _print_findings(report)
@@ -82,7 +84,7 @@ def _rules(report: n6_rules.Report) -> list[dict]:
   return [readable, *rules]
 
 
-def _print_costs(costs: tflite_cost.Cost) -> None:
+def _print_costs(costs: cost.Cost) -> None:
   print(
     _ROW.format('operator', 'output', 'MACs', 'MACC', 'weights B', 'output B')
   )
@@ -109,7 +111,7 @@ def _print_costs(costs: tflite_cost.Cost) -> None:
     print(note)
 
 
-def pools_line(costs: tflite_cost.Cost) -> str:
+def pools_line(costs: cost.Cost) -> str:
   """Says what of the NPU's memory pools the network fills."""
   num_pools = -(-costs.fused_peak_bytes // POOL_BYTES)
   if num_pools > NUM_POOLS:
@@ -125,7 +127,7 @@ def pools_line(costs: tflite_cost.Cost) -> str:
   )
 
 
-def _cost_values(costs: tflite_cost.Cost) -> dict:
+def _cost_values(costs: cost.Cost) -> dict:
   return {
     **vars(costs),
     'operators': [vars(row) for row in costs.operators],

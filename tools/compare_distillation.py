@@ -17,9 +17,11 @@ import pathlib
 
 from absl import flags
 
-from rppg_tf import evaluation, evaluation_runs, run_directory
-from rppg_tf.entry_point import InputError, run
-from tools.distillation_table import (
+from rppg_tf import files, run_directory
+from rppg_tf.entry_point import run
+from rppg_tf.errors import InputError
+from rppg_tf.evaluation import runs, windows
+from tools.studies.distillation import (
   DISTILLED,
   STUDENT,
   TEACHER,
@@ -71,8 +73,8 @@ def main() -> None:
     for name, run_dir in run_dirs.items():
       results[name].append({'seed': seed, **_errors(run_dir)})
   text = f'{table(results)}\n\n{_epochs(run_dirs)}\n{verdict(results)}\n'
-  run_directory.write_json(output_dir / 'distillation.json', results)
-  run_directory.write_bytes(output_dir / 'distillation.md', text.encode())
+  files.write_json(output_dir / 'distillation.json', results)
+  files.write_bytes(output_dir / 'distillation.md', text.encode())
   print(text, end='')
 
 
@@ -93,9 +95,7 @@ def _train(run_dir: pathlib.Path, flagfile: str, seed: int, *more: str) -> None:
         )
     return
   more = (*more, *(f'--{name}={value}' for name, value in wanted.items()))
-  evaluation_runs.train(
-    run_dir, _DATA_DIR.value, flagfile, f'--seed={seed}', *more
-  )
+  runs.train(run_dir, _DATA_DIR.value, flagfile, f'--seed={seed}', *more)
 
 
 def _epochs(run_dirs: dict[str, pathlib.Path]) -> str:
@@ -109,17 +109,15 @@ def _epochs(run_dirs: dict[str, pathlib.Path]) -> str:
 
 def _errors(run_dir: pathlib.Path) -> dict:
   """Returns errors of a run's float model on its test subjects, BPM."""
-  subjects = evaluation_runs.subjects_of(run_dir, _DATA_DIR.value, 'test')
-  model = evaluation.float_estimator(
+  subjects = runs.subjects_of(run_dir, _DATA_DIR.value, 'test')
+  model = windows.float_estimator(
     *run_directory.load_float(run_dir),
     run_directory.input_quantisation(run_dir),
   )
-  collected = evaluation_runs.collect(
-    run_dir, _DATA_DIR.value, subjects, {'model': model}
-  )
-  evaluation.check_any(collected.rows)
-  errors = evaluation.errors(collected.rows, 'model')
-  metrics = run_directory.read_json(run_dir / 'metrics.json')
+  collected = runs.collect(run_dir, _DATA_DIR.value, subjects, {'model': model})
+  windows.check_any(collected.rows)
+  errors = windows.errors(collected.rows, 'model')
+  metrics = files.read_json(run_dir / 'metrics.json')
   return {
     'subjects': len(subjects),
     'parameters': metrics['parameters']['total'],

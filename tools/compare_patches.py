@@ -20,21 +20,17 @@ import tensorflow as tf
 import tqdm
 from absl import flags
 
-from rppg_tf import (
-  chrominance,
-  clips,
-  contract,
-  evaluation,
-  evaluation_runs,
-  evaluation_tables,
-  network,
-  patch_renderer,
-  run_directory,
-  training,
-)
-from rppg_tf.entry_point import InputError, run
+from rppg_tf import contract, files, run_directory
+from rppg_tf.data import clips
+from rppg_tf.entry_point import run
+from rppg_tf.errors import InputError
+from rppg_tf.evaluation import runs, tables, windows
 from rppg_tf.keras_compat import keras
-from tools import patch_comparison
+from rppg_tf.model import network
+from rppg_tf.signals import chrominance
+from rppg_tf.synthesis import patches as roi_patches
+from rppg_tf.training import objective
+from tools.studies import patches as patch_comparison
 
 _TEST_DATA_DIR = flags.DEFINE_string(
   'test_data_dir',
@@ -113,7 +109,7 @@ def main() -> None:
   output_dir.mkdir(parents=True, exist_ok=True)
   case = _open_case(pathlib.Path(_RUN_DIR.value))
   # Before all the work: it is read again for the table.
-  evaluation_tables.groups_of_rows(
+  tables.groups_of_rows(
     [{'subject': test['subject'].decode()} for test in case.tests],
     _RECORDINGS_DIR.value,
   )
@@ -124,13 +120,13 @@ def main() -> None:
       _tested(case, recipe, _trained(case, recordings, num, seed))
       for seed in range(1, _SEEDS.value + 1)
     ]
-    errors = [evaluation.errors(found, 'model') for found in rows[name]]
+    errors = [windows.errors(found, 'model') for found in rows[name]]
     shown = ', '.join(f'{found["mae_bpm"]:.2f}' for found in errors)
     print(f'{name}: MAE {shown} BPM', flush=True)
   results = patch_comparison.results(rows, _RECORDINGS_DIR.value)
-  run_directory.write_json(output_dir / 'patches.json', results)
+  files.write_json(output_dir / 'patches.json', results)
   table = patch_comparison.table(results)
-  run_directory.write_bytes(output_dir / 'patches.md', table.encode())
+  files.write_bytes(output_dir / 'patches.md', table.encode())
   patch_comparison.plot(output_dir / 'patches.png', results)
   print(f'\n{table}\nwritten: {output_dir}/patches.json, .md, .png')
 
@@ -138,7 +134,7 @@ def main() -> None:
 def _recipes() -> dict[str, _Recipe]:
   """By name; the first one is what the others are held against."""
   recipes = {'patches': _Recipe()}
-  for ingredient in patch_renderer.INGREDIENTS:
+  for ingredient in roi_patches.INGREDIENTS:
     name = f'patches without {ingredient}'
     recipes[name] = _Recipe(without=frozenset({ingredient}))
   if _DATA_DIR.value:
@@ -158,22 +154,22 @@ def _open_case(run_dir: pathlib.Path) -> _Case:
   quantisation = run_directory.input_quantisation(run_dir)
   videos = None
   if _DATA_DIR.value:
-    subjects = evaluation_runs.subjects_of(run_dir, _DATA_DIR.value, 'train')
-    prepared = training.prepared_recordings(
+    subjects = runs.subjects_of(run_dir, _DATA_DIR.value, 'train')
+    prepared = objective.prepared_recordings(
       _DATA_DIR.value,
       values['roi_geometry'],
       values['background'],
       subjects,
       cache='none',
     )
-    encoded = training.encoded_recordings(prepared, spatial_cnn, quantisation)
+    encoded = objective.encoded_recordings(prepared, spatial_cnn, quantisation)
     videos = encoded, len(subjects)
   tests = _encoded_tests(run_dir, values, spatial_cnn, quantisation)
   return _Case(values, spatial_cnn, quantisation, tests, videos)
 
 
 def _encoded_tests(run_dir, values, spatial_cnn, quantisation) -> list[dict]:
-  subjects = evaluation_runs.subjects_of(run_dir, _TEST_DATA_DIR.value, 'all')
+  subjects = runs.subjects_of(run_dir, _TEST_DATA_DIR.value, 'all')
   examples = clips.load_recordings(
     _TEST_DATA_DIR.value, values['roi_geometry'], subjects
   )
@@ -183,10 +179,10 @@ def _encoded_tests(run_dir, values, spatial_cnn, quantisation) -> list[dict]:
   )
   tests = []
   for example in bar:
-    if evaluation.first_estimate_s(example['timestamp_s']) is None:
+    if windows.first_estimate_s(example['timestamp_s']) is None:
       continue
-    example = evaluation.with_codes(example, values['background'])
-    features = evaluation.float_features(encode, quantisation, example['codes'])
+    example = windows.with_codes(example, values['background'])
+    features = windows.float_features(encode, quantisation, example['codes'])
     features = chrominance.append(features, example['chrominance'])
     names = ('subject', 'timestamp_s', 'heart_rate_bpm')
     kept = {name: example[name] for name in names}
@@ -201,10 +197,10 @@ def _training_data(case: _Case, recipe: _Recipe) -> tuple[tf.data.Dataset, int]:
     parts.append(case.videos)
   if recipe.patches:
     num = _PATCH_RECORDINGS.value
-    source = patch_renderer.PatchSource(_PATCH_SEED, without=recipe.without)
-    patches = training.patch_recordings(source, num)
+    source = roi_patches.PatchSource(_PATCH_SEED, without=recipe.without)
+    patches = objective.patch_recordings(source, num)
     patches = clips.prepare(patches, case.flags['background'])
-    patches = training.encoded_recordings(
+    patches = objective.encoded_recordings(
       patches, case.spatial_cnn, case.quantisation
     )
     parts.append((patches, num))
@@ -232,10 +228,10 @@ def _trained(case: _Case, recordings, num: int, seed: int) -> keras.Model:
   keras.utils.set_random_seed(seed)
   head = network.build_head('pulse', **run_directory.head_arguments(case.flags))
   joined = network.build_head_network(head)
-  steps = training.steps_per_epoch(
-    num, training.HEAD_CLIPS_PER_RECORDING, training.HEAD_BATCH_SIZE
+  steps = objective.steps_per_epoch(
+    num, objective.HEAD_CLIPS_PER_RECORDING, objective.HEAD_BATCH_SIZE
   )
-  training.compile_network(
+  objective.compile_network(
     joined,
     case.flags['learning_rate'],
     steps * _EPOCHS.value,
@@ -244,9 +240,9 @@ def _trained(case: _Case, recordings, num: int, seed: int) -> keras.Model:
   )
   train = clips.training_clips(
     recordings,
-    training.clip_shape('pulse', 1, 1),
-    training.HEAD_BATCH_SIZE,
-    training.HEAD_CLIPS_PER_RECORDING,
+    objective.clip_shape('pulse', 1, 1),
+    objective.HEAD_BATCH_SIZE,
+    objective.HEAD_CLIPS_PER_RECORDING,
     seed,
   )
   joined.fit(train, epochs=_EPOCHS.value, verbose=0)
@@ -260,11 +256,9 @@ def _tested(case: _Case, recipe: _Recipe, head: keras.Model) -> list[dict]:
     features = recording['features']
     if not recipe.colour:
       features = _without_colour(features)
-    estimates = evaluation.head_estimates(
-      head, features, recording['timestamp_s']
-    )
-    rows += evaluation.window_rows(recording, {'model': estimates}, np.nan)
-  evaluation.check_any(rows)
+    estimates = windows.head_estimates(head, features, recording['timestamp_s'])
+    rows += windows.window_rows(recording, {'model': estimates}, np.nan)
+  windows.check_any(rows)
   return rows
 
 

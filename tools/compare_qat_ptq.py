@@ -21,7 +21,7 @@ from absl import flags
 
 from rppg_tf import run_directory
 from rppg_tf.entry_point import run
-from tools.quantisation_comparison import compare
+from tools.quantisation.comparison import compare
 
 _RUN_DIR = flags.DEFINE_string(
   'run_dir',

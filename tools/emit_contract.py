@@ -8,9 +8,10 @@ import pathlib
 from absl import flags
 
 from rppg_tf import run_directory
-from rppg_tf.entry_point import InputError, run
-from tools import emitted_files
-from tools.contract_c import render_contract
+from rppg_tf.entry_point import run
+from rppg_tf.errors import InputError
+from tools.codegen import files as emitted_files
+from tools.codegen.contract import render_contract
 
 _OUTPUT_DIR = flags.DEFINE_string(
   'output_dir', 'firmware/generated', 'Folder for rppg_contract.h.'

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 from absl import flags
 
-from rppg_tf import contract, run_directory
+from rppg_tf import contract, files, run_directory
 from rppg_tf.entry_point import run
-from rppg_tf.int8_cnn import Int8SpatialCnn
-from tools.firmware_stream import FRAME_OUT, PythonPipeline
+from rppg_tf.inference.int8_cnn import Int8SpatialCnn
+from tools.firmware_runner.stream import FRAME_OUT, PythonPipeline
 
 _RUN_DIR = flags.DEFINE_string(
   'run_dir',
@@ -93,9 +93,9 @@ def write_frames(run_dir: pathlib.Path, c_dir: pathlib.Path) -> int:
     frames.append(frame.encode())
     expected.append(record)
   folder = c_dir / 'golden'
-  run_directory.write_bytes(folder / 'frames.bin', b''.join(frames))
+  files.write_bytes(folder / 'frames.bin', b''.join(frames))
   records = np.array(expected, FRAME_OUT)
-  run_directory.write_bytes(folder / 'frames_expected.bin', records.tobytes())
+  files.write_bytes(folder / 'frames_expected.bin', records.tobytes())
   return len(frames)
 
 
@@ -138,8 +138,8 @@ def main() -> None:
   folder.mkdir(parents=True, exist_ok=True)
   crops = make_crops(_NUM_CROPS, seed=7)
   features = crop_features(crops, run_dir / run_directory.INT8_MODEL)
-  run_directory.write_bytes(folder / 'crops.bin', crops.tobytes())
-  run_directory.write_bytes(folder / 'crops_expected.bin', features.tobytes())
+  files.write_bytes(folder / 'crops.bin', crops.tobytes())
+  files.write_bytes(folder / 'crops_expected.bin', features.tobytes())
   num_frames = write_frames(run_dir, c_dir)
   print(f'written: {folder}, {num_frames} frames, {len(crops)} CNN inputs')
 

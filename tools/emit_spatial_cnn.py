@@ -8,9 +8,10 @@ import pathlib
 from absl import flags
 
 from rppg_tf import run_directory
-from rppg_tf.entry_point import InputError, run
-from tools import emitted_files
-from tools.spatial_cnn_c import render_spatial_cnn
+from rppg_tf.entry_point import run
+from rppg_tf.errors import InputError
+from tools.codegen import files as emitted_files
+from tools.codegen.spatial_cnn import render_spatial_cnn
 
 _RUN_DIR = flags.DEFINE_string(
   'run_dir',

@@ -11,10 +11,11 @@ import pathlib
 from absl import flags
 
 from rppg_tf import run_directory
-from rppg_tf.entry_point import InputError, run
-from rppg_tf.int8_cnn import Int8SpatialCnn
-from tools import emitted_files
-from tools.temporal_head_c import render_temporal_head
+from rppg_tf.entry_point import run
+from rppg_tf.errors import InputError
+from rppg_tf.inference.int8_cnn import Int8SpatialCnn
+from tools.codegen import files as emitted_files
+from tools.codegen.temporal_head import render_temporal_head
 
 _RUN_DIR = flags.DEFINE_string(
   'run_dir', None, 'Run directory after tools.export_tflite.', required=True

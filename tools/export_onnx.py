@@ -10,10 +10,10 @@ head.onnx              what follows spatial_cnn.onnx
 int8_head.onnx         what follows spatial_cnn_qdq.onnx
 head_step.onnx, int8_head_step.onnx   a pulse head sample by sample
 
-tools/onnx_spatial_cnn.py and tools/onnx_head.py have the layouts,
-tools/onnx_graph.py the opset and why. Every file is run by onnxruntime beside
-Keras or TFLite before any is written. With --data_dir the pulse of the QDQ
-file is correlated with TFLite's on the run's test recordings.
+tools/onnx_export/spatial_cnn.py and tools/onnx_export/head.py have the layouts,
+tools/onnx_export/graph.py the opset and why. Every file is run by onnxruntime
+beside Keras or TFLite before any is written. With --data_dir the pulse of the
+QDQ file is correlated with TFLite's on the run's test recordings.
 
 For STM32N6 take spatial_int8.tflite (BUILD.md). Needs ONNX:
 pip install -e .[onnx]
@@ -26,7 +26,9 @@ import numpy as np
 from absl import flags
 
 from rppg_tf import contract, run_directory
-from rppg_tf.entry_point import InputError, run
+from rppg_tf.entry_point import run
+from rppg_tf.errors import InputError
+from rppg_tf.files import read_json, write_bytes
 
 _NUM_FRAMES = 64
 _NUM_SAMPLES = 600
@@ -52,7 +54,7 @@ def main() -> None:
   if _DATA_DIR.value and run_directory.read_flags(run_dir)['head'] != 'pulse':
     raise InputError('--data_dir compares pulses; the window head has none')
   tflite = _tflite_graph(run_dir / run_directory.INT8_MODEL)
-  from tools import onnx_head
+  from tools.onnx_export import head as onnx_head
 
   spatial_cnn, head = run_directory.load_float(run_dir)
   int8_head = run_directory.load_int8_head(run_dir)
@@ -76,25 +78,25 @@ def _check_onnx() -> None:
 
 def _tflite_graph(path: pathlib.Path):
   """Reads the INT8 model; before Keras, whose import takes seconds."""
-  from tools import tflite_reader
+  from tools.tflite import reader
 
   if not path.is_file():
     raise InputError(
       f'{path}: not there; run `python -m tools.export_tflite` first'
     )
-  content = tflite_reader.load(path)
+  content = reader.load(path)
   try:
-    return tflite_reader.read(content)
+    return reader.read(content)
   except ValueError as error:
     raise InputError(f'{path}: {error}') from None
 
 
 def _cnn_files(run_dir: pathlib.Path, spatial_cnn, tflite) -> dict[str, bytes]:
   """Builds both forms of the CNN and compares them on random ROI frames."""
-  from rppg_tf import evaluation
-  from rppg_tf.int8_cnn import Int8SpatialCnn
-  from tools import onnx_comparison as comparison
-  from tools import onnx_spatial_cnn
+  from rppg_tf.evaluation import windows
+  from rppg_tf.inference.int8_cnn import Int8SpatialCnn
+  from tools.onnx_export import comparison
+  from tools.onnx_export import spatial_cnn as onnx_spatial_cnn
 
   path = run_dir / run_directory.INT8_MODEL
   try:
@@ -108,7 +110,7 @@ def _cnn_files(run_dir: pathlib.Path, spatial_cnn, tflite) -> dict[str, bytes]:
   quantisation = run_directory.input_quantisation(run_dir)
   codes = comparison.random_codes(_NUM_FRAMES)
   opened = comparison.OnnxSpatialCnn(files['spatial_cnn.onnx'], quantisation)
-  expected = evaluation.float_features(spatial_cnn, quantisation, codes)
+  expected = windows.float_features(spatial_cnn, quantisation, codes)
   difference = np.max(np.abs(opened.frame_features(codes) - expected))
   # As a share of the largest: features have no bound.
   difference = float(difference / max(np.max(expected), 1e-6))
@@ -130,7 +132,7 @@ def _cnn_files(run_dir: pathlib.Path, spatial_cnn, tflite) -> dict[str, bytes]:
 
 def _compare_head(head, files: dict[str, bytes]) -> None:
   """Compares a head's files with Keras on random features."""
-  from tools import onnx_comparison as comparison
+  from tools.onnx_export import comparison
 
   features = comparison.random_features(_NUM_SAMPLES, head.input_shape[-1])
   for name, content in files.items():
@@ -159,12 +161,12 @@ def _report(name: str, differences: dict[str, float], limit: float) -> None:
 
 def _compare_pulses(run_dir: pathlib.Path, qdq: bytes, head) -> None:
   """Prints how the pulse by QDQ goes with TFLite's on the test split."""
-  from rppg_tf import clips
-  from rppg_tf.int8_cnn import Int8SpatialCnn
-  from tools import onnx_comparison as comparison
+  from rppg_tf.data import clips
+  from rppg_tf.inference.int8_cnn import Int8SpatialCnn
+  from tools.onnx_export import comparison
 
   values = run_directory.read_flags(run_dir)
-  split = run_directory.read_json(run_dir / run_directory.SPLIT)
+  split = read_json(run_dir / run_directory.SPLIT)
   examples = clips.load_recordings(
     _DATA_DIR.value, values['roi_geometry'], split['test']
   )
@@ -185,14 +187,13 @@ def _compare_pulses(run_dir: pathlib.Path, qdq: bytes, head) -> None:
 
 
 def _write(folder: pathlib.Path, files: dict[str, bytes]) -> None:
-  from tools import onnx_graph
+  from tools.onnx_export import graph
 
   folder.mkdir(parents=True, exist_ok=True)
   for name, content in files.items():
-    run_directory.write_bytes(folder / name, content)
+    write_bytes(folder / name, content)
     print(
-      f'written: {folder / name}, {len(content):,} bytes, opset '
-      f'{onnx_graph.OPSET}'
+      f'written: {folder / name}, {len(content):,} bytes, opset {graph.OPSET}'
     )
 
 

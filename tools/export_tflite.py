@@ -13,18 +13,15 @@ import sys
 
 from absl import flags
 
-from rppg_tf import (
-  calibration,
-  clips,
-  network,
-  quantise,
-  run_directory,
-  training,
-)
+from rppg_tf import files, run_directory
+from rppg_tf.data import clips
 from rppg_tf.entry_point import run
 from rppg_tf.keras_compat import keras
-from tools import n6_rules
-from tools.keep_best_int8 import KeepBestInt8
+from rppg_tf.model import network
+from rppg_tf.quantisation import calibration, convert
+from rppg_tf.training import objective
+from tools.n6 import rules
+from tools.quantisation.keep_best import KeepBestInt8
 
 # ROI frames that set the first ranges.
 _NUM_RANGE_IMAGES = 768
@@ -55,7 +52,7 @@ def main() -> None:
   run_dir = pathlib.Path(_RUN_DIR.value)
   keras.utils.set_random_seed(_SEED.value)
   values = run_directory.read_flags(run_dir)
-  split = run_directory.read_json(run_dir / run_directory.SPLIT)
+  split = files.read_json(run_dir / run_directory.SPLIT)
   quantisation = run_directory.input_quantisation(run_dir)
   spatial_cnn, head = run_directory.load_float(run_dir)
   recordings = {
@@ -69,7 +66,7 @@ def main() -> None:
   codes = calibration.at_random(
     pool, min(_NUM_RANGE_IMAGES, len(pool.codes)), _SEED.value
   )
-  aware_cnn = quantise.quantisation_aware(spatial_cnn, codes, quantisation)
+  aware_cnn = convert.quantisation_aware(spatial_cnn, codes, quantisation)
   keep_best = KeepBestInt8(
     aware_cnn, head, run_dir, list(recordings['validation'].as_numpy_iterator())
   )
@@ -80,13 +77,13 @@ def main() -> None:
   path = run_dir / run_directory.INT8_MODEL
   print(
     f'{path}: {path.stat().st_size:,} bytes, '
-    f'{", ".join(n6_rules.KNOWN_OPERATORS)}; INT8 validation MAE '
+    f'{", ".join(rules.KNOWN_OPERATORS)}; INT8 validation MAE '
     f'{keep_best.best["mae_bpm"]:.2f} BPM'
   )
 
 
 def _fine_tune(joined, prepared, num_recordings, values, keep_best) -> None:
-  shape = training.clip_shape(
+  shape = objective.clip_shape(
     values['head'], values['window'], values['frame_stride']
   )
   train = clips.training_clips(
@@ -96,10 +93,10 @@ def _fine_tune(joined, prepared, num_recordings, values, keep_best) -> None:
     _CLIPS_PER_RECORDING.value,
     _SEED.value,
   )
-  num_steps = training.steps_per_epoch(
+  num_steps = objective.steps_per_epoch(
     num_recordings, _CLIPS_PER_RECORDING.value, _BATCH_SIZE.value
   )
-  training.compile_network(
+  objective.compile_network(
     joined,
     _LEARNING_RATE.value,
     num_steps * _EPOCHS.value,

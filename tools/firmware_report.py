@@ -12,9 +12,9 @@ import pathlib
 
 from absl import flags
 
-from rppg_tf import run_directory
+from rppg_tf import files, run_directory
 from rppg_tf.entry_point import run
-from tools import firmware_figures
+from tools.firmware_runner import figures as firmware_figures
 
 _RUN_DIR = flags.DEFINE_string(
   'run_dir',
@@ -80,7 +80,7 @@ def main() -> None:
   if _JSON.value:
     path = pathlib.Path(_JSON.value)
     path.parent.mkdir(parents=True, exist_ok=True)
-    run_directory.write_json(path, figures)
+    files.write_json(path, figures)
 
 
 if __name__ == '__main__':

@@ -17,7 +17,8 @@ import sys
 
 from absl import flags
 
-from rppg_tf.entry_point import InputError, run
+from rppg_tf.entry_point import run
+from rppg_tf.errors import InputError
 
 _PT = flags.DEFINE_string('pt', None, 'Windows: {samples, labels}.')
 _PTH = flags.DEFINE_string('pth', None, "UltraLightRPPG's state_dict.")
@@ -79,11 +80,11 @@ def _check_torch() -> None:
 
 def _import_dataset() -> None:
   _check_torch()
-  from tools import pytorch_file
+  from tools.pytorch_bridge import file as pytorch_file
 
   windows = pytorch_file.WindowFile(pathlib.Path(_PT.value))
   # TensorFlow takes seconds to load; what is wrong with the file comes first.
-  from tools import pytorch_recordings
+  from tools.pytorch_bridge import recordings as pytorch_recordings
 
   data_dir = pathlib.Path(_DATA_DIR.value)
   pytorch_recordings.check_free(data_dir, _GEOMETRY.value)
@@ -109,8 +110,8 @@ def _export_windows() -> None:
   path = pathlib.Path(_OUTPUT.value)
   if path.suffix == '.pt':
     _check_torch()
-  from rppg_tf import clips
-  from tools import export_windows
+  from rppg_tf.data import clips
+  from tools.pytorch_bridge import export_windows
 
   by_split = clips.subjects_by_split(_DATA_DIR.value, _GEOMETRY.value)
   everyone = [name for names in by_split.values() for name in names]
@@ -121,7 +122,7 @@ def _export_windows() -> None:
 
 def _import_weights() -> None:
   _check_torch()
-  from tools import pytorch_run
+  from tools.pytorch_bridge import run as pytorch_run
 
   difference_bpm = pytorch_run.import_weights(
     pathlib.Path(_PTH.value),
@@ -142,7 +143,7 @@ def _import_weights() -> None:
 
 def _export_weights() -> None:
   _check_torch()
-  from tools import pytorch_run
+  from tools.pytorch_bridge import run as pytorch_run
 
   difference_bpm = pytorch_run.export_weights(
     pathlib.Path(_RUN_DIR.value), pathlib.Path(_PTH.value)

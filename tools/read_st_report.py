@@ -12,9 +12,11 @@ import sys
 
 from absl import flags
 
-from rppg_tf.entry_point import InputError, run
-from tools import st_report, st_report_check, tflite_reader
-from tools.tflite_graph import Graph
+from rppg_tf.entry_point import run
+from rppg_tf.errors import InputError
+from tools.n6 import st_report, st_report_check
+from tools.tflite import reader
+from tools.tflite.graph import Graph
 
 _MODEL = flags.DEFINE_string(
   'model', None, 'TFLite file that the reports should be of.'
@@ -45,8 +47,8 @@ def main(words: list[str]) -> int:
 
 def _read_model(path: pathlib.Path) -> Graph:
   try:
-    return tflite_reader.read(tflite_reader.load(path))
-  except tflite_reader.DamagedFileError as error:
+    return reader.read(reader.load(path))
+  except reader.DamagedFileError as error:
     raise InputError(f'{path}: {error}') from error
 
 

@@ -13,7 +13,7 @@ complete.
 Video: Motion-JPEG, quality 95, colour in full resolution. The pulse is a tenth
 of a grey level, and what a codec does to it differs. Measured on 6 renderings
 of 10 s, 72 BPM, normal motion, one core: milliseconds a frame to encode and
-decode by FFmpeg (CPU time, other jobs running; rppg_tf.video_reader takes half
+decode by FFmpeg (CPU time, other jobs running; rppg_tf.video.reader takes half
 of it where MJPG is 4:4:4), megabytes a minute, and the SNR of POS on
 the inner regions (72 BPM and its double, +-6 BPM, against the rest of 40..240):
 
@@ -45,10 +45,12 @@ import numpy as np
 import tqdm
 from absl import flags
 
-from rppg_tf import pulse_synthesis
-from rppg_tf.entry_point import InputError, run
-from rppg_tf.process_pool import process_pool
-from tools import face_renderer, mjpg_writer
+from rppg_tf.entry_point import run
+from rppg_tf.errors import InputError
+from rppg_tf.parallel.process_pool import process_pool
+from rppg_tf.synthesis import head_renderer
+from rppg_tf.synthesis import pulse as synthetic_pulse
+from rppg_tf.video import mjpeg_writer
 
 _OUTPUT_DIR = flags.DEFINE_string(
   'output_dir', None, 'Where DATASET_2/subjectN/ is made.', required=True
@@ -78,8 +80,8 @@ _HEART_RATE_BPM = flags.DEFINE_float(
   'heart_rate_bpm',
   None,
   'A rate held exactly, BPM; default: drawn per recording, variable.',
-  pulse_synthesis.MIN_RATE_BPM,
-  pulse_synthesis.MAX_RATE_BPM,
+  synthetic_pulse.MIN_RATE_BPM,
+  synthetic_pulse.MAX_RATE_BPM,
 )
 _GROUND_TRUTH_DIR = flags.DEFINE_string(
   'ground_truth_dir',
@@ -135,8 +137,8 @@ class Signals:
       last exposure.
   """
 
-  pulse: pulse_synthesis.Pulse
-  times: pulse_synthesis.CameraTimes
+  pulse: synthetic_pulse.Pulse
+  times: synthetic_pulse.CameraTimes
   device_rate_bpm: np.ndarray
   source: str
   motion_duration_s: float | None
@@ -144,18 +146,18 @@ class Signals:
 
 def _made_up_times(
   job: Job, rng: np.random.Generator, duration_s: float
-) -> pulse_synthesis.CameraTimes:
+) -> synthetic_pulse.CameraTimes:
   if job.fps is None:
     fps = rng.uniform(23.0, 30.0)
   else:
     # What is drawn for each frame must not change what is drawn after it.
     fps, (rng,) = job.fps, rng.spawn(1)
-  return pulse_synthesis.camera_times(rng, duration_s, fps)
+  return synthetic_pulse.camera_times(rng, duration_s, fps)
 
 
 def _made_up_signals(job: Job, rng: np.random.Generator) -> Signals:
   times = _made_up_times(job, rng, job.duration_s)
-  pulse = pulse_synthesis.synthesize_pulse(
+  pulse = synthetic_pulse.synthesize_pulse(
     rng,
     job.duration_s,
     job.heart_rate_bpm,
@@ -170,15 +172,15 @@ def _made_up_signals(job: Job, rng: np.random.Generator) -> Signals:
 
 def _real_signals(job: Job, rng: np.random.Generator) -> Signals:
   path = pathlib.Path(job.ground_truth_path)
-  truth = pulse_synthesis.load_ground_truth(path)
+  truth = synthetic_pulse.load_ground_truth(path)
   length_s = float(truth.stamp_s[-1] - truth.stamp_s[0])
   duration_s = min(job.duration_s, length_s)
   start_s = rng.uniform(0.0, length_s - duration_s)
-  pulse = pulse_synthesis.pulse_from_ground_truth(truth, duration_s, start_s)
+  pulse = synthetic_pulse.pulse_from_ground_truth(truth, duration_s, start_s)
   if job.fps is not None:
     times = _made_up_times(job, rng, duration_s)
   else:
-    times = pulse_synthesis.times_from_ground_truth(truth, duration_s, start_s)
+    times = synthetic_pulse.times_from_ground_truth(truth, duration_s, start_s)
   rate_bpm = pulse.rate_at(times.stamp_s)
   return Signals(
     pulse,
@@ -195,15 +197,15 @@ def _motion_duration_s(job: Job, duration_s: float) -> float | None:
 
 
 def _write_video(
-  path: pathlib.Path, renderer: face_renderer.FaceRenderer, fps: float
+  path: pathlib.Path, renderer: head_renderer.FaceRenderer, fps: float
 ):
   """Encodes every frame as MJPG.
 
   Raises:
     OSError: the file cannot be written.
   """
-  size = (face_renderer.FRAME_WIDTH_PX, face_renderer.FRAME_HEIGHT_PX)
-  with mjpg_writer.MjpgWriter(path, fps, *size, JPEG_QUALITY) as writer:
+  size = (head_renderer.FRAME_WIDTH_PX, head_renderer.FRAME_HEIGHT_PX)
+  with mjpeg_writer.MjpgWriter(path, fps, *size, JPEG_QUALITY) as writer:
     for frame in renderer.frames():
       writer.write(frame)
 
@@ -219,7 +221,7 @@ def _write_ground_truth(path: pathlib.Path, signals: Signals):
 def _write_parameters(
   path: pathlib.Path,
   job: Job,
-  parameters: face_renderer.RecordingParameters,
+  parameters: head_renderer.RecordingParameters,
   signals: Signals,
 ):
   stamp_s = signals.times.stamp_s
@@ -258,10 +260,10 @@ def render_recording(job: Job) -> int:
   signals = (_real_signals if job.ground_truth_path else _made_up_signals)(
     job, rng
   )
-  parameters = face_renderer.draw_parameters(
+  parameters = head_renderer.draw_parameters(
     frame_seed, job.motion, job.with_pulse
   )
-  renderer = face_renderer.FaceRenderer(
+  renderer = head_renderer.FaceRenderer(
     parameters,
     signals.pulse,
     signals.times.exposure_s,
@@ -271,7 +273,7 @@ def render_recording(job: Job) -> int:
   with _scratch_folder(parent) as scratch:
     fps = (len(renderer) - 1) / signals.times.stamp_s[-1]
     _write_video(scratch / VIDEO_NAME, renderer, fps)
-    truth_path = scratch / pulse_synthesis.GROUND_TRUTH_NAME
+    truth_path = scratch / synthetic_pulse.GROUND_TRUTH_NAME
     _write_ground_truth(truth_path, signals)
     _write_parameters(scratch / PARAMETERS_NAME, job, parameters, signals)
     scratch.chmod(0o755)
@@ -326,9 +328,9 @@ def _jobs() -> list[Job]:
   directory = pathlib.Path(_OUTPUT_DIR.value) / DATASET_NAME
   truths = [None]
   if _GROUND_TRUTH_DIR.value is not None:
-    truths = pulse_synthesis.find_ground_truths(_GROUND_TRUTH_DIR.value)
+    truths = synthetic_pulse.find_ground_truths(_GROUND_TRUTH_DIR.value)
     for path in truths:
-      pulse_synthesis.load_ground_truth(path)
+      synthetic_pulse.load_ground_truth(path)
   jobs = []
   for index in range(_NUM_RECORDINGS.value):
     subject = _FIRST_SUBJECT.value + index

@@ -15,16 +15,18 @@ from collections.abc import Iterator
 import numpy as np
 from absl import flags
 
-from rppg_tf import contract, run_directory, video_heart_rate
-from rppg_tf.entry_point import InputError, run
-from rppg_tf.video_reader import VideoReader
-from tools import firmware_stream
+from rppg_tf import contract, run_directory
+from rppg_tf.entry_point import run
+from rppg_tf.errors import InputError
+from rppg_tf.inference import meter
+from rppg_tf.video.reader import VideoReader
+from tools.firmware_runner import stream
 
 _VIDEO = flags.DEFINE_string('video', None, 'Path of a video.', required=True)
 _TARGET = flags.DEFINE_enum(
   'target',
   'host',
-  sorted(firmware_stream.TARGETS),
+  sorted(stream.TARGETS),
   'host and sanitized run here, qemu (Helium) and qemu_scalar on a Cortex-M55 '
   'in QEMU: some 10 frames/s.',
 )
@@ -39,17 +41,17 @@ _MAX_FRAMES = flags.DEFINE_integer(
 
 # The statuses of an estimate, in words.
 _STATUS = {
-  firmware_stream.OK: '',
-  firmware_stream.NOT_READY: 'not ready',
-  firmware_stream.NO_FACE: 'no face in the last 10 s',
-  firmware_stream.GAP: 'gap in the last 10 s',
+  stream.OK: '',
+  stream.NOT_READY: 'not ready',
+  stream.NO_FACE: 'no face in the last 10 s',
+  stream.GAP: 'gap in the last 10 s',
 }
 
 
 class Comparison:
   """Both sides of one video, frame by frame."""
 
-  def __init__(self, pipeline: firmware_stream.PythonPipeline, target: str):
+  def __init__(self, pipeline: stream.PythonPipeline, target: str):
     self._pipeline = pipeline
     self._target = target
     self._expected: list[np.ndarray] = []
@@ -62,12 +64,12 @@ class Comparison:
     Args:
       frames: (frame uint8 BGR, seconds from the first).
     """
-    replayed = firmware_stream.replay(self._target, self._prepared(frames))
+    replayed = stream.replay(self._target, self._prepared(frames))
     for index, got in enumerate(replayed):
       yield self._expected[index], got
       self._expected[index] = None  # 12 kB each
 
-  def _prepared(self, frames) -> Iterator[firmware_stream.Frame]:
+  def _prepared(self, frames) -> Iterator[stream.Frame]:
     for frame_bgr, time_s in frames:
       frame, expected = self._pipeline.step(frame_bgr, round(time_s * 1e6))
       self._expected.append(expected)
@@ -76,7 +78,7 @@ class Comparison:
 
 def _frames() -> Iterator[tuple[np.ndarray, float]]:
   video = VideoReader(_VIDEO.value)
-  frames = video_heart_rate.elapsed_times(video, video.header_rate_hz, print)
+  frames = meter.elapsed_times(video, video.header_rate_hz, print)
   for index, pair in enumerate(frames):
     if _MAX_FRAMES.value is not None and index >= _MAX_FRAMES.value:
       return
@@ -97,16 +99,12 @@ def main() -> int:
   run_dir = pathlib.Path(_RUN_DIR.value)
   if not run_dir.is_dir():
     raise InputError(f'{run_dir}: no such run; give --run_dir=DIR')
-  firmware_stream.build(_TARGET.value, run_dir=run_dir)
-  pipeline = firmware_stream.PythonPipeline(
-    run_dir, firmware_stream.FIRMWARE / 'generated'
-  )
+  stream.build(_TARGET.value, run_dir=run_dir)
+  pipeline = stream.PythonPipeline(run_dir, stream.FIRMWARE / 'generated')
   differences = []
   printed = contract.WINDOW_S - 1
   for expected, got in Comparison(pipeline, _TARGET.value).run(_frames()):
-    differences.append(
-      firmware_stream.compare(expected[np.newaxis], got[np.newaxis])
-    )
+    differences.append(stream.compare(expected[np.newaxis], got[np.newaxis]))
     second = int(got['num_samples']) // contract.GRID_RATE_HZ
     if second > printed:
       printed = second
@@ -114,10 +112,10 @@ def main() -> int:
   return _summarise(differences)
 
 
-def _summarise(differences: list[firmware_stream.Difference]) -> int:
+def _summarise(differences: list[stream.Difference]) -> int:
   if not differences:
     raise InputError(f'{_VIDEO.value}: no frames')
-  total = firmware_stream.add_up(differences)
+  total = stream.add_up(differences)
   print(
     f'{_TARGET.value}: {total.num_frames} frames, {total.num_estimates} '
     f'estimates; differences: {total.codes} int8 inputs, {total.features} '

@@ -20,7 +20,8 @@ import sys
 
 from absl import flags
 
-from rppg_tf.entry_point import InputError, run
+from rppg_tf.entry_point import run
+from rppg_tf.errors import InputError
 
 ACTIONS = ('analyze', 'generate', 'validate')
 EXIT_NO_TOOL = 4

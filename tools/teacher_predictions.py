@@ -11,8 +11,11 @@ import pathlib
 
 from absl import flags
 
-from rppg_tf import clips, teacher, teacher_table
-from rppg_tf.entry_point import InputError, run
+from rppg_tf.data import clips
+from rppg_tf.distillation import table as teacher_table
+from rppg_tf.distillation import teacher
+from rppg_tf.entry_point import run
+from rppg_tf.errors import InputError
 
 _TEACHER = flags.DEFINE_string(
   'teacher',

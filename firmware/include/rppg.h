@@ -14,7 +14,7 @@
  *   temporal head. The heart rate is taken of the last 10 s of the head's
  *   pulse wave, when rppg_estimate asks.
  *   All of it equals rppg_tf's Python: int8 inputs and features to the byte,
- *   heart rates to 0.01 BPM (tests/firmware_pipeline_test.py).
+ *   heart rates to 0.01 BPM (tests/firmware/pipeline_test.py).
  *
  * Memory  the state is RPPG_STATE_BYTES at most (checked when compiled), 63 kB
  *         with the model that ships; most of it is one float32 for every

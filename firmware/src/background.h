@@ -1,10 +1,10 @@
 /* Pixels and colour of a face → int8 and int16 codes of what does not stand
  * still.
  *
- * The same bytes as rppg_tf/background.py:
+ * The same bytes as rppg_tf/signals/background.py:
  *   code = clip(rint((x / (b + 1) - 1) * 1280), -128, 127), then
  *   b += a * (x - b), a = max(1 - exp(-dt / 1.5 s), 1 / frames seen)
- * and as rppg_tf/chrominance.py.
+ * and as rppg_tf/signals/chrominance.py.
  */
 #ifndef RPPG_BACKGROUND_H
 #define RPPG_BACKGROUND_H

@@ -1,8 +1,8 @@
 /* The detector's boxes jitter; the box to cut with must stand still.
  *
- * The same integers as rppg_tf/face_rois.py, FaceBoxStabiliser: the median of
- * the last five detections, taken over only when it has moved by more than a
- * tenth or changed size by more than an eighth of the width.
+ * The same integers as rppg_tf/faces/stabiliser.py, FaceBoxStabiliser: the
+ * median of the last five detections, taken over only when it has moved by more
+ * than a tenth or changed size by more than an eighth of the width.
  */
 #ifndef RPPG_FACE_BOX_H
 #define RPPG_FACE_BOX_H

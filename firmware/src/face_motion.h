@@ -1,6 +1,6 @@
 /* How far the head has moved since its box was taken.
  *
- * The same sixteenths of a pixel as rppg_tf/face_motion.py, FaceMotion: sums
+ * The same sixteenths of a pixel as rppg_tf/faces/motion.py, FaceMotion: sums
  * over the columns and over the rows of the box are held against those of the
  * first frame with this very box.
  */

@@ -1,5 +1,5 @@
 /* Image and face box → mean colour of the mid-face, as
- * rppg_tf/face_motion.py, mean_rgb: the sums are whole numbers, divided once.
+ * rppg_tf/faces/motion.py, mean_rgb: the sums are whole numbers, divided once.
  */
 #ifndef RPPG_MID_FACE_H
 #define RPPG_MID_FACE_H

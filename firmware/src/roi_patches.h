@@ -1,6 +1,6 @@
 /* Image and face box → one 36x36 RGB region.
  *
- * The same bytes as rppg_tf/face_rois.py, cut_rois, which is cv2.INTER_AREA:
+ * The same bytes as rppg_tf/faces/rois.py, cut_rois, which is cv2.INTER_AREA:
  * every target pixel is the mean over its area of source pixels, in float32
  * and in the order in which OpenCV adds.
  */

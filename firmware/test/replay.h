@@ -1,4 +1,5 @@
-/* The binary files of replay.c; tools/firmware_stream.py is the other end.
+/* The binary files of replay.c; tools/firmware_runner/stream.py is the other
+ * end.
  *
  * Little-endian, as x86 and the Cortex-M55 lay structs out; no padding.
  */

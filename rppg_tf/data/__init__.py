@@ -1,0 +1,1 @@
+"""Recordings: their layout, labels, splits, clips and targets."""

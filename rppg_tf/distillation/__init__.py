@@ -1,0 +1,1 @@
+"""Teachers: what they are, and the tables they write."""

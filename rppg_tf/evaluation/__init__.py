@@ -1,0 +1,1 @@
+"""Accuracy: windows, metrics, tables, and what is believed."""

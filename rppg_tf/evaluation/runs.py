@@ -1,0 +1,179 @@
+"""What trained runs say of the recordings they are tested on.
+
+One run, or a run for each fold of a cross-validation; every figure is of the
+pooled windows.
+"""
+
+import dataclasses
+import pathlib
+import subprocess
+import sys
+
+import tqdm
+
+from rppg_tf import files, run_directory
+from rppg_tf.data import clips
+from rppg_tf.errors import InputError
+from rppg_tf.evaluation import baselines, window_lengths, window_split, windows
+from rppg_tf.inference.c_head import CompiledHead
+from rppg_tf.inference.int8_cnn import Int8SpatialCnn
+from rppg_tf.training import objective
+
+
+@dataclasses.dataclass
+class Collected:
+  """What one pass over recordings gives; lists grow by recording.
+
+  Attributes:
+    rows: of evaluation.window_rows.
+    length_rows: of window_lengths.window_rows.
+    first_estimates_s: when there was a first estimate.
+  """
+
+  rows: list[dict] = dataclasses.field(default_factory=list)
+  length_rows: list[dict] = dataclasses.field(default_factory=list)
+  first_estimates_s: list[float] = dataclasses.field(default_factory=list)
+
+  def add(self, other: 'Collected') -> None:
+    """Appends what another pass gave."""
+    self.rows += other.rows
+    self.length_rows += other.length_rows
+    self.first_estimates_s += other.first_estimates_s
+
+
+def run_estimators(run_dir: pathlib.Path) -> dict[str, windows.Estimator]:
+  """Returns an estimator for each form of the model that is there."""
+  quantisation = run_directory.input_quantisation(run_dir)
+  estimators = {
+    'model': windows.float_estimator(
+      *run_directory.load_float(run_dir), quantisation
+    )
+  }
+  if (run_dir / run_directory.INT8_MODEL).is_file():
+    int8_cnn = Int8SpatialCnn(run_dir / run_directory.INT8_MODEL)
+    estimators['int8'] = windows.int8_estimator(
+      int8_cnn, run_directory.load_int8_head(run_dir)
+    )
+    if (run_dir / 'temporal_head.c').is_file():
+      estimators['int8_c'] = windows.int8_c_estimator(
+        int8_cnn, CompiledHead(run_dir)
+      )
+  return estimators
+
+
+def subjects_of(run_dir: pathlib.Path, data_dir: str, split: str) -> list[str]:
+  """Returns the subjects of a split of a run; `all`: all that data_dir holds.
+
+  Raises:
+    InputError: the split has no subject.
+  """
+  if split == 'all':
+    geometry = run_directory.read_flags(run_dir)['roi_geometry']
+    by_split = clips.subjects_by_split(data_dir, geometry)
+    return sorted(name for names in by_split.values() for name in names)
+  subjects = files.read_json(run_dir / run_directory.SPLIT).get(split)
+  if not subjects:
+    raise InputError(f'{run_dir}: its split {split!r} has no subject')
+  return subjects
+
+
+def collect(
+  run_dir: pathlib.Path,
+  data_dir: str,
+  subjects: list[str],
+  estimators: dict[str, windows.Estimator],
+) -> Collected:
+  """Runs estimators over the recordings of some subjects.
+
+  Args:
+    run_dir: says geometry, background mode and the training mean.
+    data_dir: the --data_dir of `tfds build`.
+    subjects: whose recordings.
+    estimators: by name.
+  """
+  mean_bpm = _training_mean_bpm(run_dir)
+  collected = Collected()
+  for recording, estimates in _estimated(
+    run_dir, data_dir, subjects, estimators
+  ):
+    collected.rows += windows.window_rows(recording, estimates, mean_bpm)
+    collected.length_rows += window_lengths.window_rows(recording, estimates)
+    collected.first_estimates_s.append(
+      windows.first_estimate_s(recording['timestamp_s'])
+    )
+  return collected
+
+
+def collect_split_by_window(run_dir: pathlib.Path, data_dir: str) -> list[dict]:
+  """Returns window_split.window_rows of a run of --split_by=window."""
+  values = run_directory.read_flags(run_dir)
+  shape = objective.clip_shape(
+    values['head'], values['window'], values['frame_stride']
+  )
+  model = window_split.float_estimator(
+    *run_directory.load_float(run_dir),
+    run_directory.input_quantisation(run_dir),
+  )
+  rows = []
+  for recording, estimates in _estimated(
+    run_dir,
+    data_dir,
+    subjects_of(run_dir, data_dir, 'test'),
+    {'model': model, **baselines.estimators()},
+  ):
+    rows += window_split.window_rows(
+      recording, estimates, shape, _training_mean_bpm(run_dir)
+    )
+  return rows
+
+
+def _training_mean_bpm(run_dir: pathlib.Path) -> float:
+  return files.read_json(run_dir / 'metrics.json')['train_mean_bpm']
+
+
+def _estimated(run_dir, data_dir: str, subjects: list[str], estimators):
+  """evaluation.estimated of a run's input, with a progress bar."""
+  values = run_directory.read_flags(run_dir)
+  examples = clips.load_recordings(data_dir, values['roi_geometry'], subjects)
+  bar = tqdm.tqdm(
+    examples.as_numpy_iterator(),
+    total=len(subjects),
+    unit='recording',
+    disable=None,  # only on a terminal
+  )
+  yield from windows.estimated(bar, values['background'], estimators)
+
+
+def check_split_by(run_dir: pathlib.Path, wanted: str) -> None:
+  """Refuses to take one protocol's run for the other's."""
+  is_by = run_directory.split_by(run_dir)
+  if is_by != wanted:
+    raise InputError(
+      f'{run_dir}: was trained with --split_by={is_by}, not {wanted}; give '
+      'another run'
+    )
+
+
+def train(
+  run_dir: pathlib.Path, data_dir: str, flagfile: str, *more_flags: str
+) -> None:
+  """Trains a run in a process of its own; one that was killed is resumed.
+
+  What it prints goes to stderr.
+
+  Args:
+    run_dir: where to.
+    data_dir: the --data_dir of `tfds build`.
+    flagfile: of rppg_tf.train.
+    more_flags: come last, so that they win.
+
+  Raises:
+    InputError: the training failed, and has said why.
+  """
+  command = [
+    *(sys.executable, '-m', 'rppg_tf.train', f'--flagfile={flagfile}'),
+    *(f'--data_dir={data_dir}', f'--run_dir={run_dir}', *more_flags),
+  ]
+  print(f'training {run_dir}', file=sys.stderr, flush=True)
+  if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
+    raise InputError(f'{run_dir}: training failed, see above')

@@ -1,0 +1,1 @@
+"""The face in a video: found, followed and cut into ROIs."""

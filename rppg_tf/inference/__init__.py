@@ -1,0 +1,1 @@
+"""Trained models at work: INT8 network, head in C, meter."""

@@ -1,0 +1,336 @@
+"""Frames of a video → heart rate every second, in bounded memory.
+
+    VideoReader → elapsed_times → frame_batches.cut_batches → HeartRateMeter
+
+Nothing here knows how long the video is. No TensorFlow unless the backend is
+Keras.
+"""
+
+import concurrent.futures
+import itertools
+import math
+import pathlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from rppg_tf import contract, files, run_directory
+from rppg_tf.data.recordings import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ
+from rppg_tf.errors import InputError
+from rppg_tf.evaluation import confidence
+from rppg_tf.faces import stabiliser
+from rppg_tf.faces.stream import Frame
+from rppg_tf.inference.c_head import (
+  CompiledHead,
+  HeadRun,
+  HeadStream,
+  NoCompilerError,
+)
+from rppg_tf.inference.frame_batches import Batch
+from rppg_tf.inference.int8_cnn import Int8SpatialCnn
+from rppg_tf.signals import chrominance
+from rppg_tf.video.jpeg_frame import decoded
+
+BACKENDS = ('int8', 'keras')
+
+# From these first frames it is judged whether a file's times are of use.
+_NUM_JUDGED_FRAMES = 8
+# A longer pause is an error in the file's times.
+_MAX_PAUSE_S = 60.0
+
+# Someone to tell one line of text.
+Notify = Callable[[str], None]
+
+
+class Estimate(NamedTuple):
+  """The heart rate over the 10 s up to `time_s`.
+
+  Attributes:
+    time_s: seconds from the first frame, 10, 11, 12, ...
+    bpm: None while withheld.
+    raw_bpm: what the model says in any case.
+    confidence: in [0, 1].
+  """
+
+  time_s: float
+  bpm: float | None
+  raw_bpm: float
+  confidence: float
+
+
+class Excerpt(NamedTuple):
+  """What a plot shows of one estimate.
+
+  Attributes:
+    estimate: the estimate.
+    pulse: float32 [300], the 10 s that it was made of.
+    frame_bgr: uint8 (height, width, 3), a frame of that moment.
+    box: face box in it.
+    roi_geometry: a key of face_rois.ROI_GEOMETRIES_PERCENT.
+  """
+
+  estimate: Estimate
+  pulse: np.ndarray
+  frame_bgr: np.ndarray
+  box: stabiliser.Box
+  roi_geometry: str
+
+
+class Backend(Protocol):
+  """Codes of frames as they come → pulse and estimates every second."""
+
+  def push(
+    self, codes: np.ndarray, colour: np.ndarray, timestamp_s: np.ndarray
+  ) -> HeadRun:
+    """Takes codes, colour and elapsed_s of a Batch."""
+
+
+class Int8Stream:
+  """INT8 CNN by LiteRT and the C head, compiled here: what the board runs."""
+
+  def __init__(self, run_dir: pathlib.Path):
+    """Loads the CNN; begins to compile the head, as the first frames come."""
+    # One thread: the other core decodes and cuts.
+    self._cnn = Int8SpatialCnn(
+      run_dir / run_directory.INT8_MODEL, num_threads=1
+    )
+    compiler = concurrent.futures.ThreadPoolExecutor(1)
+    self._head = compiler.submit(_compile_head, run_dir, self._cnn)
+    compiler.shutdown(wait=False)
+
+  def push(
+    self, codes: np.ndarray, colour: np.ndarray, timestamp_s: np.ndarray
+  ) -> HeadRun:
+    """Takes the next frames; see Backend.
+
+    Raises:
+      InputError: the head could not be compiled, or does not fit the CNN.
+    """
+    features = chrominance.append(self._cnn.frame_features(codes), colour)
+    return self._head.result().push(features, timestamp_s)
+
+
+def _compile_head(run_dir: pathlib.Path, cnn: Int8SpatialCnn) -> HeadStream:
+  try:
+    head = CompiledHead(run_dir)
+  except NoCompilerError as error:
+    raise InputError(f'{error}, or give --backend=keras') from None
+  emitted_for = (head.input_scale, head.input_zero_point)
+  if emitted_for != (np.float32(cnn.output_scale), cnn.output_zero_point):
+    raise InputError(
+      f'{run_dir}: temporal_head.c was emitted for another '
+      f'{run_directory.INT8_MODEL}; run tools.emit_temporal_head again'
+    )
+  if not head.has_pulse:
+    raise InputError(_no_confidence(run_dir))
+  return head.stream()
+
+
+def load_backend(name: str, run_dir: pathlib.Path) -> Backend:
+  """Loads one of BACKENDS.
+
+  Raises:
+    InputError: something of the run is missing, or it is of the window head.
+  """
+  if run_directory.read_flags(run_dir)['head'] != 'pulse':
+    raise InputError(_no_confidence(run_dir))
+  if name == 'int8':
+    return Int8Stream(run_dir)
+  from rppg_tf.inference import keras_stream  # TensorFlow takes seconds to load
+
+  return keras_stream.KerasStream(
+    *run_directory.load_float(run_dir),
+    run_directory.input_quantisation(run_dir),
+  )
+
+
+def _no_confidence(run_dir: pathlib.Path) -> str:
+  return (
+    f'{run_dir}: its window head knows no confidence; give a run of '
+    '--head=pulse'
+  )
+
+
+def elapsed_times(
+  frames: Iterable[tuple[Frame, float]],
+  header_rate_hz: float,
+  notify: Notify,
+) -> Iterator[tuple[Frame, float]]:
+  """Replaces a file's presentation times by seconds from the first frame.
+
+  Times that stand still or go back from the start on are not used at all: the
+  header's frame rate is. Where times go back or pause for more than 60 s in
+  the middle, the rest is joined at one frame's distance.
+
+  Args:
+    frames: (frame, seconds) as VideoReader.stored yields them.
+    header_rate_hz: the header's frame rate, 0 if unknown.
+    notify: is told once of either case.
+
+  Raises:
+    InputError: times and frame rate are both of no use.
+  """
+  frames = iter(frames)
+  judged = list(itertools.islice(frames, _NUM_JUDGED_FRAMES))
+  usable = _are_usable([time_s for _, time_s in judged])
+  if not usable:
+    period_s = _period_s(header_rate_hz)
+    notify(
+      f'no usable time stamps: {header_rate_hz:g} frames/s taken from the '
+      'header'
+    )
+  origin_s = last_s = judged[0][1] if judged else 0.0
+  joined = False
+  for index, (frame, time_s) in enumerate(itertools.chain(judged, frames)):
+    if not usable:
+      yield frame, index * period_s
+      continue
+    if not last_s <= time_s <= last_s + _MAX_PAUSE_S:
+      origin_s += time_s - last_s - _period_s(header_rate_hz)
+      if not joined:
+        notify(f'time stamps jump after {last_s:.1f} s: joined there')
+      joined = True
+    last_s = time_s
+    yield frame, time_s - origin_s
+
+
+def _are_usable(times_s: list[float]) -> bool:
+  steps_s = np.diff(times_s)
+  # Single times that are there twice do occur.
+  return bool(
+    np.all(np.isfinite(times_s))
+    and np.all(steps_s >= 0)
+    and np.count_nonzero(steps_s) * 2 >= len(steps_s)
+  )
+
+
+def _period_s(rate_hz: float) -> float:
+  if not MIN_FRAME_RATE_HZ <= rate_hz <= MAX_FRAME_RATE_HZ:
+    raise InputError(
+      f'the video has no usable time stamps, and {rate_hz:g} frames/s in its '
+      'header; convert it with ffmpeg -r RATE'
+    )
+  return 1.0 / rate_hz
+
+
+class HeartRateMeter:
+  """Batches of one video → estimates.
+
+  An estimate is withheld (bpm None) if its confidence is below the threshold,
+  or if in its 10 s no face was seen for more than 1 s: a frame without
+  face_found, or more than 1 s from one frame to the next.
+
+  Attributes:
+    estimates: list of Estimate, one a second from 10 s on.
+    num_frames: frames taken.
+    num_face_frames: those with a face.
+    elapsed_s: time of the newest frame, seconds from the first.
+    excerpt: of the reported estimate of highest confidence; of any, while
+      none was reported; None without any.
+  """
+
+  def __init__(self, backend: Backend, confidence_threshold: float):
+    self._backend = backend
+    self._threshold = confidence_threshold
+    self._pulse = np.empty(0, np.float32)
+    self._num_samples = 0
+    self._faceless_s: list[tuple[float, float]] = []
+    self.estimates: list[Estimate] = []
+    self.num_frames = 0
+    self.num_face_frames = 0
+    self.elapsed_s = 0.0
+    self.excerpt: Excerpt | None = None
+
+  def push(self, batch: Batch) -> list[Estimate]:
+    """Takes the next batch; returns the estimates that fell due."""
+    self._note_faceless(batch)
+    self.num_frames += len(batch.elapsed_s)
+    self.num_face_frames += int(np.sum(batch.face_found))
+    self.elapsed_s = float(batch.elapsed_s[-1])
+    result = self._backend.push(batch.codes, batch.colour, batch.elapsed_s)
+    pulse = np.concatenate([self._pulse, result.pulse])
+    first_sample = self._num_samples - len(self._pulse)
+    self._num_samples += len(result.pulse)
+    fresh = []
+    for bpm, share in zip(
+      result.heart_rate_bpm, result.confidence, strict=True
+    ):
+      estimate = self._estimate(float(bpm), float(share))
+      self.estimates.append(estimate)
+      fresh.append(estimate)
+      end = round(estimate.time_s * contract.GRID_RATE_HZ) - first_sample
+      self._keep_best(
+        estimate, pulse[end - contract.WINDOW_SAMPLES : end], batch
+      )
+    self._pulse = pulse[-contract.WINDOW_SAMPLES :]
+    start_s, _ = self._next_window_s()
+    self._faceless_s = [span for span in self._faceless_s if span[1] >= start_s]
+    return fresh
+
+  def _note_faceless(self, batch: Batch) -> None:
+    """Remembers the spans in which no face was seen, (from, to) in s."""
+    starts_s = np.append(self.elapsed_s, batch.elapsed_s[:-1])
+    for start_s, end_s, found in zip(
+      starts_s, batch.elapsed_s, batch.face_found, strict=True
+    ):
+      if end_s - start_s > contract.MAX_FACE_HOLD_S:
+        self._faceless_s.append((start_s, end_s))
+      elif not found:
+        self._faceless_s.append((end_s, end_s))
+
+  def _next_window_s(self) -> tuple[float, float]:
+    start_s = len(self.estimates) * contract.WINDOW_STRIDE_S
+    return float(start_s), float(start_s + contract.WINDOW_S)
+
+  def _estimate(self, bpm: float, share: float) -> Estimate:
+    start_s, end_s = self._next_window_s()
+    faceless = any(
+      since_s < end_s and until_s >= start_s
+      for since_s, until_s in self._faceless_s
+    )
+    withheld = faceless or not share >= self._threshold
+    return Estimate(end_s, None if withheld else bpm, bpm, share)
+
+  def _keep_best(self, estimate, pulse, batch) -> None:
+    def rank(candidate: Estimate):
+      return candidate.bpm is not None, candidate.confidence
+
+    best = self.excerpt
+    if batch.box is None or (best and rank(estimate) <= rank(best.estimate)):
+      return
+    frame_bgr = decoded(batch.frame)
+    if frame_bgr is not None:
+      self.excerpt = Excerpt(
+        estimate, pulse.copy(), frame_bgr, batch.box, batch.roi_geometry
+      )
+
+
+def summarise(estimates: list[Estimate]) -> dict[str, float | None]:
+  """Returns {median_bpm, withheld_share}; the median of those reported."""
+  reported = [e.bpm for e in estimates if e.bpm is not None]
+  return {
+    'median_bpm': float(np.median(reported)) if reported else None,
+    'withheld_share': 1 - len(reported) / len(estimates),
+  }
+
+
+def read_threshold(run_dir: pathlib.Path) -> float:
+  """Reads confidence.json of a run.
+
+  Raises:
+    InputError: not there, or without a threshold.
+  """
+  path = run_dir / confidence.FILE
+  if not path.is_file():
+    raise InputError(
+      f'{path}: not there; run `python -m rppg_tf.evaluate '
+      f'--run_dir={run_dir} --data_dir=DIR`, which chooses the threshold'
+    )
+  content = files.read_json(path)
+  threshold = content.get('threshold') if isinstance(content, dict) else None
+  if not isinstance(threshold, int | float) or not math.isfinite(threshold):
+    raise InputError(
+      f'{path}: expected {{"threshold": number}}; run rppg_tf.evaluate again'
+    )
+  return float(threshold)

@@ -1,0 +1,1 @@
+"""The network in Keras: spatial CNN and temporal heads."""

@@ -1,0 +1,1 @@
+"""What a run is shown with: charts, figures and the page."""

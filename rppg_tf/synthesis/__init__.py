@@ -1,0 +1,1 @@
+"""Synthetic recordings: pulse waves, patches and heads."""

@@ -1,0 +1,1 @@
+"""Training: objective, losses, the best epoch, replicas."""

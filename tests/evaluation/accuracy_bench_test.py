@@ -1,0 +1,149 @@
+"""The shipped model against POS and CHROM, ours and vitallens', on videos.
+
+`make bench`: prints the tables of docs/results.md. Seeds, people and motion
+were never trained on. All read the same 10 s windows of the same files, by the
+highest peak in 40-180 BPM where they give a wave; vitallens finds the face and
+makes its wave by itself.
+"""
+
+import csv
+import math
+
+import numpy as np
+import pytest
+
+from rppg_tf import contract, files, run_directory
+from rppg_tf.data import recordings
+from rppg_tf.evaluation import confidence, tables, windows
+from rppg_tf.signals import resampling, spectrum
+from tests.support import bench_data, commands, vitallens_venv
+
+pytestmark = pytest.mark.bench
+
+_MODEL = 'int8_c'
+_PEERS = ('pos', 'chrom', 'vitallens_pos', 'vitallens_chrom')
+_NAMES = {
+  'model': 'float',
+  'int8': 'INT8',
+  'int8_c': '**INT8 + C head**',
+  'pos': 'POS',
+  'chrom': 'CHROM',
+  'vitallens_pos': 'vitallens POS',
+  'vitallens_chrom': 'vitallens CHROM',
+  'train_mean': 'training mean',
+}
+
+
+@pytest.mark.parametrize('name', ['made_up', 'real_ppg'])
+def test_the_shipped_model_on_fresh_videos(name):
+  recordings_dir = getattr(bench_data, name)()
+  rows = _rows(recordings_dir)
+  groups = tables.groups_of_rows(rows, str(recordings_dir))
+  levels = {**groups['by_motion'], 'both': rows}
+  print(f'\n\n### {name}: {recordings_dir}\n')
+  print(_error_table(levels))
+  print(_coverage_table(levels))
+  for level in ('normal', 'strong'):
+    mae_bpm = {
+      form: windows.errors(levels[level], form)['mae_bpm']
+      for form in ('model', _MODEL, *_PEERS)
+    }
+    assert abs(mae_bpm[_MODEL] - mae_bpm['model']) <= 0.1, level
+    assert mae_bpm[_MODEL] < min(mae_bpm[peer] for peer in _PEERS), level
+
+
+def _rows(recordings_dir) -> list[dict]:
+  """Evaluates; returns windows.csv with vitallens' columns."""
+  out_dir = recordings_dir.parent / 'evaluation'
+  done = commands.run(
+    'rppg_tf.evaluate',
+    f'--data_dir={bench_data.built(recordings_dir)}',
+    f'--json={out_dir / "evaluation.json"}',
+    f'--recordings_dir={recordings_dir}',
+    timeout_s=3600,
+  )
+  assert done.returncode == 0, done.stderr
+  with (out_dir / 'windows.csv').open(newline='') as file:
+    rows = [
+      {k: v if k == 'subject' else float(v) for k, v in row.items()}
+      for row in csv.DictReader(file)
+    ]
+  peers_dir = recordings_dir.parent / 'vitallens'
+  vitallens_venv.run('videos', recordings_dir / 'DATASET_2', peers_dir)
+  rates = {
+    folder.name: _vitallens_bpm(folder, peers_dir)
+    for folder in bench_data.folders(recordings_dir)
+  }
+  for row in rows:
+    window = round(
+      (row['time_s'] - contract.WINDOW_S) / contract.WINDOW_STRIDE_S
+    )
+    for method, bpm in rates[row['subject']].items():
+      row[f'vitallens_{method}'] = float(bpm[window])
+  return rows
+
+
+def _vitallens_bpm(folder, peers_dir) -> dict[str, np.ndarray]:
+  """Heart rates of one recording's windows, BPM, by method."""
+  time_s = recordings.parse_ground_truth(
+    folder / recordings.GROUND_TRUTH_NAME
+  ).timestamp_s
+  with np.load(peers_dir / f'{folder.name}.npz') as waves:
+    return {
+      method: spectrum.peak_bpm(
+        windows.pulse_windows(resampling.to_grid(waves[method], time_s))
+      )
+      for method in waves.files
+    }
+
+
+def _error_table(levels: dict[str, list[dict]]) -> str:
+  heads = ' | '.join(f'{level} | RMSE | r' for level in levels)
+  lines = [
+    f'| MAE, BPM (95 %) | {heads} |',
+    '|---' * (1 + 3 * len(levels)) + '|',
+  ]
+  for form, shown in _NAMES.items():
+    cells = []
+    for rows in levels.values():
+      found = windows.summarise(rows, form)
+      low, high = found['mae_interval_bpm']
+      cells += [
+        f'{found["mae_bpm"]:.2f} ({low:.2f} - {high:.2f})',
+        f'{found["rmse_bpm"]:.2f}',
+        '-' if math.isnan(found['pearson_r']) else f'{found["pearson_r"]:.3f}',
+      ]
+    lines.append(f'| {shown} | {" | ".join(cells)} |')
+  counts = (
+    f'{len({r["subject"] for r in rows})} videos, {len(rows)} windows | |'
+    for rows in levels.values()
+  )
+  return '\n'.join([*lines, f'| of | {" | ".join(counts)} |', ''])
+
+
+def _coverage_table(levels: dict[str, list[dict]]) -> str:
+  """MAE of the most confident windows, and what the threshold keeps."""
+  threshold = files.read_json(run_directory.PRETRAINED / confidence.FILE)[
+    'threshold'
+  ]
+  shares = ' | '.join(f'{share} %' for share in confidence.COVERAGES_PERCENT)
+  lines = [
+    f'| MAE, BPM, of the most confident | {shares} | threshold keeps | of good '
+    '| kept | withheld |',
+    '|---' * (5 + len(confidence.COVERAGES_PERCENT)) + '|',
+  ]
+  for level, rows in levels.items():
+    values = windows.column(rows, f'{_MODEL}_confidence')
+    error_bpm = windows.absolute_error_bpm(rows, _MODEL)
+    points = confidence.errors_by_coverage(values, error_bpm)
+    at = confidence.errors_at_threshold(values, error_bpm, threshold)
+    good = values[error_bpm <= confidence.GOOD_BPM]
+    cells = [f'{point["mae_bpm"]:.2f}' for point in points]
+    cells += [
+      f'{at["kept_percent"]:.0f} %',
+      f'{100 * np.mean(good >= threshold):.0f} %',
+      f'{at["kept_mae_bpm"]:.2f}',
+      f'{at["withheld_mae_bpm"]:.2f}',
+    ]
+    lines.append(f'| {level} | {" | ".join(cells)} |')
+  return '\n'.join([*lines, ''])

@@ -1,0 +1,139 @@
+"""Runs the project's commands as a user would."""
+
+import atexit
+import functools
+import multiprocessing.connection
+import multiprocessing.forkserver
+import os
+import pathlib
+import runpy
+import subprocess
+import sys
+import tempfile
+import threading
+from unittest import mock
+
+ROOT = pathlib.Path(__file__).parents[2]
+_TFDS = pathlib.Path(sys.executable).with_name('tfds')
+# Starting a process looks after all others, too: one thread at a time.
+_LOCK = threading.Lock()
+# What takes seconds to import, if it is there, and defines no flags.
+_PRELOADED = [
+  'torch',
+  'tensorflow_datasets',
+  'tensorflow_model_optimization',
+  'rppg_tf.evaluation.runs',
+  'rppg_tf.quantisation.convert',
+  'rppg_tf.distillation.teacher',
+  'tools.codegen.temporal_head',
+]
+
+
+def run(*words: object, timeout_s: float = 300) -> subprocess.CompletedProcess:
+  """Runs `python -m WORDS` from the project's root.
+
+  In a process of its own, forked from one that has imported TensorFlow and not
+  yet used it: most commands take longer to import than to run.
+  """
+  words = tuple(map(str, words))
+  with tempfile.TemporaryDirectory() as folder:
+    outputs = [pathlib.Path(folder) / name for name in ('stdout', 'stderr')]
+    with _LOCK:
+      process = _importer().Process(
+        target=_become, args=(words, dict(os.environ), outputs)
+      )
+      process.start()
+    ended = multiprocessing.connection.wait([process.sentinel], timeout_s)
+    with _LOCK:
+      if not ended:
+        process.kill()
+      process.join()
+    if not ended:
+      raise subprocess.TimeoutExpired(words, timeout_s)
+    stdout, stderr = (path.read_text() for path in outputs)
+  return subprocess.CompletedProcess(words, process.exitcode, stdout, stderr)
+
+
+@functools.cache
+def _importer() -> multiprocessing.context.BaseContext:
+  context = multiprocessing.get_context('forkserver')
+  context.set_forkserver_preload(_PRELOADED)
+  # What TensorFlow says of its devices is no word of the command's.
+  with mock.patch.dict(os.environ, TF_CPP_MIN_LOG_LEVEL='3'):
+    multiprocessing.forkserver.ensure_running()
+  return context
+
+
+def _become(
+  words: tuple[str, ...], environ: dict[str, str], outputs: list[pathlib.Path]
+) -> None:
+  """Makes of this process what `python -m WORDS` is."""
+  for number, path in enumerate(outputs, 1):
+    with open(path, 'wb') as file:
+      os.dup2(file.fileno(), number)
+  os.environ.clear()
+  os.environ.update(environ)
+  os.chdir(ROOT)
+  sys.argv = list(words)
+  try:
+    runpy.run_module(words[0], run_name='__main__', alter_sys=True)
+  finally:
+    # Which a forked process leaves out; they remove temporary folders.
+    atexit._run_exitfuncs()
+
+
+def run_fresh(
+  *words: object, timeout_s: float = 300
+) -> subprocess.CompletedProcess:
+  """Runs `python -m WORDS` from the project's root in a new interpreter."""
+  command = [sys.executable, '-m', *map(str, words)]
+  return subprocess.run(
+    command,
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    timeout=timeout_s,
+    check=False,
+  )
+
+
+def run_well(*words: object) -> str:
+  """Runs a command that must succeed; returns its last line."""
+  done = run(*words)
+  assert done.returncode == 0, f'{words}:\n{done.stdout}\n{done.stderr}'
+  return done.stdout.strip().splitlines()[-1]
+
+
+def train(work: pathlib.Path, run_name: str, *flags: str) -> list[str]:
+  """Words of a training in conftest's work."""
+  return [
+    'rppg_tf.train',
+    f'--data_dir={work / "data"}',
+    f'--run_dir={work / run_name}',
+    '--batch_size=1',
+    *flags,
+  ]
+
+
+def tfds_build(
+  *flags: str, timeout_s: float = 300
+) -> subprocess.CompletedProcess:
+  """Runs `tfds build` in tfds_ubfc/."""
+  return subprocess.run(
+    [_TFDS, 'build', '--config=inner', *flags],
+    cwd=ROOT / 'tfds_ubfc',
+    capture_output=True,
+    text=True,
+    timeout=timeout_s,
+    check=False,
+    env={**os.environ, 'TQDM_DISABLE': '1'},
+  )
+
+
+def assert_refused(done: subprocess.CompletedProcess, *parts: str) -> None:
+  """The command failed, and its last line says all of `parts`."""
+  assert done.returncode != 0, done.stdout
+  last = done.stderr.strip().splitlines()[-1]
+  assert 'Traceback' not in last
+  for part in parts:
+    assert part in last, last

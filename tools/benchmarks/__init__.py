@@ -1,0 +1,1 @@
+"""What the benchmarks measure, each part by itself."""

@@ -1,0 +1,1 @@
+"""C source as text: contract, spatial CNN, temporal head."""

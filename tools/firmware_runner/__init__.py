@@ -1,0 +1,1 @@
+"""The firmware run on a PC or in QEMU, and measured."""

@@ -1,0 +1,1 @@
+"""Weights, data and windows of PyTorch, in and out."""

@@ -1,0 +1,1 @@
+"""Studies of quantisation: cases, sweeps, reports."""

@@ -1,0 +1,1 @@
+"""Studies whose commands stand at the root of tools."""

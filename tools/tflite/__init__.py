@@ -1,0 +1,1 @@
+"""TFLite files read: graph, tensors and what they cost."""
