@@ -30,7 +30,7 @@ from absl import flags
 from rppg_tf import contract, files, run_directory
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
-from rppg_tf.inference import frame_batches
+from rppg_tf.inference import backends, frame_batches
 from rppg_tf.inference import meter as heart_rate
 from rppg_tf.parallel import prefetch
 from rppg_tf.video.reader import VideoReader
@@ -54,7 +54,7 @@ _RUN_DIR = flags.DEFINE_string(
 _BACKEND = flags.DEFINE_enum(
   'backend',
   'int8',
-  heart_rate.BACKENDS,
+  backends.BACKENDS,
   'int8: INT8 CNN and C head, as on the board; keras: the float model.',
 )
 _JSON = flags.DEFINE_string('json', None, 'Where to write all as JSON.')
@@ -73,7 +73,7 @@ def main() -> int | None:
   threshold = heart_rate.read_threshold(run_dir)
   values = run_directory.read_flags(run_dir)
   video = VideoReader(source)
-  backend = heart_rate.load_backend(_BACKEND.value, run_dir)
+  backend = backends.load_backend(_BACKEND.value, run_dir)
   meter = heart_rate.HeartRateMeter(backend, threshold)
   line = LiveLine(sys.stderr)
   start_s = time.perf_counter()

@@ -16,12 +16,13 @@ from absl import flags
 
 from rppg_tf import files, run_directory
 from rppg_tf.data import clips, splits
+from rppg_tf.distillation import network as distillation_network
 from rppg_tf.distillation import teacher
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 from rppg_tf.evaluation import window_split
 from rppg_tf.keras_compat import keras
-from rppg_tf.model import network
+from rppg_tf.model import loading, network
 from rppg_tf.model.spatial_cnn import build_spatial_cnn
 from rppg_tf.signals import background
 from rppg_tf.synthesis import patches
@@ -340,7 +341,7 @@ def _validated_on() -> str:
 
 
 def _build_head() -> keras.Model:
-  arguments = run_directory.head_arguments(_flag_values())
+  arguments = loading.head_arguments(_flag_values())
   return network.build_head(_HEAD.value, **arguments)
 
 
@@ -401,7 +402,7 @@ def _fit_head(
   run_dir: pathlib.Path, recordings, num_recordings: int, columns
 ) -> float:
   """Trains a new head on the CNN kept; returns its validation MAE, BPM."""
-  spatial_cnn, _ = run_directory.load_float(run_dir)
+  spatial_cnn, _ = loading.load_float(run_dir)
   quantisation = background.input_quantisation(flags.FLAGS.background)
   if _PATCH_RECORDINGS.value:
     num_recordings += _PATCH_RECORDINGS.value
@@ -459,7 +460,7 @@ def _run_epochs(
   """
   teacher_loss = None
   if said:
-    joined = network.with_teacher(joined, said)
+    joined = distillation_network.with_teacher(joined, said)
     teacher_loss = objective.TeacherLoss(
       'rate_probability' in said,
       _TEACHER_TEMPERATURE.value,

@@ -5,7 +5,7 @@ import pytest
 
 from rppg_tf import run_directory
 from rppg_tf.data import recordings
-from rppg_tf.inference import frame_batches
+from rppg_tf.inference import backends, frame_batches
 from rppg_tf.inference import meter as heart_rate
 from rppg_tf.video.reader import VideoReader
 from tests.support import bench_data
@@ -68,7 +68,7 @@ def _rates_bpm(folder, choose) -> list[float]:
   run_dir = run_directory.PRETRAINED
   values = run_directory.read_flags(run_dir)
   meter = heart_rate.HeartRateMeter(
-    heart_rate.load_backend('int8', run_dir), heart_rate.read_threshold(run_dir)
+    backends.load_backend('int8', run_dir), heart_rate.read_threshold(run_dir)
   )
   for batch in frame_batches.cut_batches(
     frames, values['roi_geometry'], values['background'], 32, lambda _: None

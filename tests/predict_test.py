@@ -15,9 +15,9 @@ import pytest
 from skimage import data
 
 from rppg_tf import run_directory
-from rppg_tf.evaluation import windows
 from rppg_tf.faces import rois as face_rois
-from rppg_tf.inference import c_head, int8_cnn
+from rppg_tf.inference import c_head, estimators, int8_cnn
+from rppg_tf.inference import estimates as inference_estimates
 from rppg_tf.signals import chrominance
 from rppg_tf.video import reader
 from tests.support import commands, fake_recordings
@@ -122,13 +122,13 @@ def test_predict_is_the_whole_recording_bit_for_bit(pulsing_face, tmp_path):
   assert width_px > 1000 and height_px > 700
 
 
-def _whole_recording(path) -> c_head.HeadRun:
+def _whole_recording(path) -> inference_estimates.HeadRun:
   extractor = face_rois.FaceRoiExtractor()
   time_s, cut = [], []
   for frame_bgr, at_s in reader.VideoReader(path):
     time_s.append(at_s)
     cut.append(extractor.process(frame_bgr, at_s))
-  recording = windows.with_codes(
+  recording = estimators.with_codes(
     {
       'frames': np.stack([rois.rois for rois in cut]),
       'mid_face_rgb': np.stack([rois.mid_face_rgb for rois in cut]),

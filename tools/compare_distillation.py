@@ -21,6 +21,8 @@ from rppg_tf import files, run_directory
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 from rppg_tf.evaluation import runs, windows
+from rppg_tf.inference import estimators
+from rppg_tf.model import loading
 from tools.studies.distillation import (
   DISTILLED,
   STUDENT,
@@ -110,8 +112,8 @@ def _epochs(run_dirs: dict[str, pathlib.Path]) -> str:
 def _errors(run_dir: pathlib.Path) -> dict:
   """Returns errors of a run's float model on its test subjects, BPM."""
   subjects = runs.subjects_of(run_dir, _DATA_DIR.value, 'test')
-  model = windows.float_estimator(
-    *run_directory.load_float(run_dir),
+  model = estimators.float_estimator(
+    *loading.load_float(run_dir),
     run_directory.input_quantisation(run_dir),
   )
   collected = runs.collect(run_dir, _DATA_DIR.value, subjects, {'model': model})

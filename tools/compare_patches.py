@@ -25,8 +25,10 @@ from rppg_tf.data import clips
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 from rppg_tf.evaluation import runs, tables, windows
+from rppg_tf.inference import estimates as inference_estimates
+from rppg_tf.inference import estimators
 from rppg_tf.keras_compat import keras
-from rppg_tf.model import network
+from rppg_tf.model import loading, network
 from rppg_tf.signals import chrominance
 from rppg_tf.synthesis import patches as roi_patches
 from rppg_tf.training import objective
@@ -150,7 +152,7 @@ def _open_case(run_dir: pathlib.Path) -> _Case:
     raise InputError(
       f'{run_dir}: has a {values["head"]} head; give a pulse one'
     )
-  spatial_cnn, _ = run_directory.load_float(run_dir)
+  spatial_cnn, _ = loading.load_float(run_dir)
   quantisation = run_directory.input_quantisation(run_dir)
   videos = None
   if _DATA_DIR.value:
@@ -179,10 +181,10 @@ def _encoded_tests(run_dir, values, spatial_cnn, quantisation) -> list[dict]:
   )
   tests = []
   for example in bar:
-    if windows.first_estimate_s(example['timestamp_s']) is None:
+    if inference_estimates.first_estimate_s(example['timestamp_s']) is None:
       continue
-    example = windows.with_codes(example, values['background'])
-    features = windows.float_features(encode, quantisation, example['codes'])
+    example = estimators.with_codes(example, values['background'])
+    features = estimators.float_features(encode, quantisation, example['codes'])
     features = chrominance.append(features, example['chrominance'])
     names = ('subject', 'timestamp_s', 'heart_rate_bpm')
     kept = {name: example[name] for name in names}
@@ -226,7 +228,7 @@ def _without_colour(features):
 def _trained(case: _Case, recordings, num: int, seed: int) -> keras.Model:
   """Returns a head after the last epoch: nothing chooses among epochs."""
   keras.utils.set_random_seed(seed)
-  head = network.build_head('pulse', **run_directory.head_arguments(case.flags))
+  head = network.build_head('pulse', **loading.head_arguments(case.flags))
   joined = network.build_head_network(head)
   steps = objective.steps_per_epoch(
     num, objective.HEAD_CLIPS_PER_RECORDING, objective.HEAD_BATCH_SIZE
@@ -256,7 +258,9 @@ def _tested(case: _Case, recipe: _Recipe, head: keras.Model) -> list[dict]:
     features = recording['features']
     if not recipe.colour:
       features = _without_colour(features)
-    estimates = windows.head_estimates(head, features, recording['timestamp_s'])
+    estimates = estimators.head_estimates(
+      head, features, recording['timestamp_s']
+    )
     rows += windows.window_rows(recording, {'model': estimates}, np.nan)
   windows.check_any(rows)
   return rows

@@ -29,6 +29,8 @@ from rppg_tf import contract, run_directory
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 from rppg_tf.files import read_json, write_bytes
+from rppg_tf.inference import estimators
+from rppg_tf.model import loading
 
 _NUM_FRAMES = 64
 _NUM_SAMPLES = 600
@@ -56,8 +58,8 @@ def main() -> None:
   tflite = _tflite_graph(run_dir / run_directory.INT8_MODEL)
   from tools.onnx_export import head as onnx_head
 
-  spatial_cnn, head = run_directory.load_float(run_dir)
-  int8_head = run_directory.load_int8_head(run_dir)
+  spatial_cnn, head = loading.load_float(run_dir)
+  int8_head = loading.load_int8_head(run_dir)
   files = _cnn_files(run_dir, spatial_cnn, tflite)
   for name, built in (('head', head), ('int8_head', int8_head)):
     head_files = onnx_head.head_files(built, name)
@@ -93,7 +95,6 @@ def _tflite_graph(path: pathlib.Path):
 
 def _cnn_files(run_dir: pathlib.Path, spatial_cnn, tflite) -> dict[str, bytes]:
   """Builds both forms of the CNN and compares them on random ROI frames."""
-  from rppg_tf.evaluation import windows
   from rppg_tf.inference.int8_cnn import Int8SpatialCnn
   from tools.onnx_export import comparison
   from tools.onnx_export import spatial_cnn as onnx_spatial_cnn
@@ -110,7 +111,7 @@ def _cnn_files(run_dir: pathlib.Path, spatial_cnn, tflite) -> dict[str, bytes]:
   quantisation = run_directory.input_quantisation(run_dir)
   codes = comparison.random_codes(_NUM_FRAMES)
   opened = comparison.OnnxSpatialCnn(files['spatial_cnn.onnx'], quantisation)
-  expected = windows.float_features(spatial_cnn, quantisation, codes)
+  expected = estimators.float_features(spatial_cnn, quantisation, codes)
   difference = np.max(np.abs(opened.frame_features(codes) - expected))
   # As a share of the largest: features have no bound.
   difference = float(difference / max(np.max(expected), 1e-6))

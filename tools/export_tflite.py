@@ -17,7 +17,7 @@ from rppg_tf import files, run_directory
 from rppg_tf.data import clips
 from rppg_tf.entry_point import run
 from rppg_tf.keras_compat import keras
-from rppg_tf.model import network
+from rppg_tf.model import loading, network
 from rppg_tf.quantisation import calibration, convert
 from rppg_tf.training import objective
 from tools.n6 import rules
@@ -54,7 +54,7 @@ def main() -> None:
   values = run_directory.read_flags(run_dir)
   split = files.read_json(run_dir / run_directory.SPLIT)
   quantisation = run_directory.input_quantisation(run_dir)
-  spatial_cnn, head = run_directory.load_float(run_dir)
+  spatial_cnn, head = loading.load_float(run_dir)
   recordings = {
     name: clips.load_recordings(
       _DATA_DIR.value, values['roi_geometry'], split[name]

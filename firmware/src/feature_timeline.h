@@ -1,6 +1,6 @@
 /* Features at the times of frames → columns of the uniform 30 Hz grid.
  *
- * The same positions as rppg_tf/signals/grid_stream.py: sample k lies at k / 30
+ * The same positions as rppg_tf/signals/resampling.py: sample k lies at k / 30
  * s after the first frame, between the last frame before it and the first one
  * at or after it.
  *

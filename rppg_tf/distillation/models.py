@@ -19,8 +19,9 @@ from ai_edge_litert.interpreter import Interpreter
 from rppg_tf import contract, run_directory
 from rppg_tf.distillation.table import Track, at_times
 from rppg_tf.errors import InputError
-from rppg_tf.evaluation import windows as evaluation_windows
+from rppg_tf.inference import estimators
 from rppg_tf.keras_compat import keras
+from rppg_tf.model import loading
 from rppg_tf.model.pulse_head import build_pulse_head
 from rppg_tf.signals import chrominance, resampling
 
@@ -46,9 +47,9 @@ def run_predictor(run_dir: pathlib.Path) -> Predictor:
   """
   values = run_directory.read_flags(run_dir)
   quantisation = run_directory.input_quantisation(run_dir)
-  spatial_cnn, head = run_directory.load_float(run_dir)
+  spatial_cnn, head = loading.load_float(run_dir)
   if values['head'] == 'pulse':
-    dense = build_pulse_head(_STRIDE, **run_directory.head_arguments(values))
+    dense = build_pulse_head(_STRIDE, **loading.head_arguments(values))
     dense.set_weights(head.get_weights())
     head, first, stride = dense, contract.WINDOW_SAMPLES // 2, _STRIDE
   else:
@@ -56,8 +57,8 @@ def run_predictor(run_dir: pathlib.Path) -> Predictor:
   encode = tf.function(spatial_cnn, reduce_retracing=True)
 
   def predict(example):
-    recording = evaluation_windows.with_codes(example, values['background'])
-    features = evaluation_windows.float_features(
+    recording = estimators.with_codes(example, values['background'])
+    features = estimators.float_features(
       encode, quantisation, recording['codes']
     )
     outputs = _head_outputs(
@@ -80,7 +81,7 @@ def _head_outputs(head, features, timestamp_s) -> dict[str, np.ndarray]:
       'rate_probability': np.zeros((0, contract.NUM_RATES), np.float32),
       'pulse': np.zeros(len(newer), np.float32),
     }
-  return evaluation_windows.head_outputs(head, features, timestamp_s)
+  return estimators.head_outputs(head, features, timestamp_s)
 
 
 def _at_frames(outputs, first: int, stride: int, timestamp_s) -> dict:

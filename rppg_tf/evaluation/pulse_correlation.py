@@ -7,7 +7,8 @@ pulse from a worse one.
 import numpy as np
 
 from rppg_tf.evaluation import metrics, windows
-from rppg_tf.evaluation.windows import Estimates
+from rppg_tf.inference import estimates as inference_estimates
+from rppg_tf.inference.estimates import Estimates
 from rppg_tf.signals import resampling
 
 
@@ -27,11 +28,13 @@ def window_rows(recording: dict, estimates: dict[str, Estimates]) -> list[dict]:
     recording['heart_rate_bpm'], timestamp_s
   )
   known = np.flatnonzero(np.isfinite(reference_bpm))
-  ppg = windows.pulse_windows(resampling.to_grid(recording['ppg'], timestamp_s))
+  ppg = inference_estimates.pulse_windows(
+    resampling.to_grid(recording['ppg'], timestamp_s)
+  )
   for name, estimate in estimates.items():
     if estimate.pulse is None:
       continue
-    pulse = windows.pulse_windows(estimate.pulse)
+    pulse = inference_estimates.pulse_windows(estimate.pulse)
     for row, window in zip(rows, known, strict=True):
       row[f'{name}_pulse_r'] = metrics.pearson_r(pulse[window], ppg[window])
   return rows

@@ -15,8 +15,11 @@ from rppg_tf import files, run_directory
 from rppg_tf.data import clips
 from rppg_tf.errors import InputError
 from rppg_tf.evaluation import baselines, window_lengths, window_split, windows
+from rppg_tf.inference import estimates as inference_estimates
+from rppg_tf.inference import estimators as inference_estimators
 from rppg_tf.inference.c_head import CompiledHead
 from rppg_tf.inference.int8_cnn import Int8SpatialCnn
+from rppg_tf.model import loading
 from rppg_tf.training import objective
 
 
@@ -41,21 +44,23 @@ class Collected:
     self.first_estimates_s += other.first_estimates_s
 
 
-def run_estimators(run_dir: pathlib.Path) -> dict[str, windows.Estimator]:
+def run_estimators(
+  run_dir: pathlib.Path,
+) -> dict[str, inference_estimates.Estimator]:
   """Returns an estimator for each form of the model that is there."""
   quantisation = run_directory.input_quantisation(run_dir)
   estimators = {
-    'model': windows.float_estimator(
-      *run_directory.load_float(run_dir), quantisation
+    'model': inference_estimators.float_estimator(
+      *loading.load_float(run_dir), quantisation
     )
   }
   if (run_dir / run_directory.INT8_MODEL).is_file():
     int8_cnn = Int8SpatialCnn(run_dir / run_directory.INT8_MODEL)
-    estimators['int8'] = windows.int8_estimator(
-      int8_cnn, run_directory.load_int8_head(run_dir)
+    estimators['int8'] = inference_estimators.int8_estimator(
+      int8_cnn, loading.load_int8_head(run_dir)
     )
     if (run_dir / 'temporal_head.c').is_file():
-      estimators['int8_c'] = windows.int8_c_estimator(
+      estimators['int8_c'] = inference_estimators.int8_c_estimator(
         int8_cnn, CompiledHead(run_dir)
       )
   return estimators
@@ -81,7 +86,7 @@ def collect(
   run_dir: pathlib.Path,
   data_dir: str,
   subjects: list[str],
-  estimators: dict[str, windows.Estimator],
+  estimators: dict[str, inference_estimates.Estimator],
 ) -> Collected:
   """Runs estimators over the recordings of some subjects.
 
@@ -99,7 +104,7 @@ def collect(
     collected.rows += windows.window_rows(recording, estimates, mean_bpm)
     collected.length_rows += window_lengths.window_rows(recording, estimates)
     collected.first_estimates_s.append(
-      windows.first_estimate_s(recording['timestamp_s'])
+      inference_estimates.first_estimate_s(recording['timestamp_s'])
     )
   return collected
 
@@ -111,7 +116,7 @@ def collect_split_by_window(run_dir: pathlib.Path, data_dir: str) -> list[dict]:
     values['head'], values['window'], values['frame_stride']
   )
   model = window_split.float_estimator(
-    *run_directory.load_float(run_dir),
+    *loading.load_float(run_dir),
     run_directory.input_quantisation(run_dir),
   )
   rows = []

@@ -8,7 +8,8 @@ weights for 10 s and is not asked.
 import numpy as np
 
 from rppg_tf import contract
-from rppg_tf.evaluation import metrics, windows
+from rppg_tf.evaluation import metrics
+from rppg_tf.inference import estimates as inference_estimates
 from rppg_tf.signals import resampling, spectrum
 
 LENGTHS_S = (2.5, 5.0, 10.0, 20.0)
@@ -39,9 +40,11 @@ def window_rows(recording: dict, estimates: dict) -> list[dict]:
   rows = []
   for length_s in LENGTHS_S:
     length = round(length_s * contract.GRID_RATE_HZ)
-    reference = np.mean(windows.pulse_windows(labels, length), axis=1)
+    reference = np.mean(
+      inference_estimates.pulse_windows(labels, length), axis=1
+    )
     rates = {
-      name: spectrum.peak_bpm(windows.pulse_windows(pulse, length))
+      name: spectrum.peak_bpm(inference_estimates.pulse_windows(pulse, length))
       for name, pulse in pulses.items()
     }
     rows += [

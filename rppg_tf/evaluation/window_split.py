@@ -15,7 +15,8 @@ from rppg_tf import contract
 from rppg_tf.data import clips
 from rppg_tf.data.clips import ClipShape
 from rppg_tf.data.splits import SPLITS
-from rppg_tf.evaluation import windows
+from rppg_tf.inference import estimates as inference_estimates
+from rppg_tf.inference import estimators
 from rppg_tf.signals import chrominance, resampling, spectrum
 
 # Printed and written beside every figure of this protocol.
@@ -130,24 +131,24 @@ def _window_ends(num_windows, shape: ClipShape):
 
 def float_estimator(
   spatial_cnn, head, input_quantisation: tuple[float, int]
-) -> windows.Estimator:
+) -> inference_estimates.Estimator:
   """Returns the Keras model, estimating on every window of its own length."""
   encode = tf.function(spatial_cnn, reduce_retracing=True)
 
   def estimate(recording):
-    features = windows.float_features(
+    features = estimators.float_features(
       encode, input_quantisation, recording['codes']
     )
     features = chrominance.append(features, recording['chrominance'])
-    outputs = windows.head_outputs(head, features, recording['timestamp_s'])
-    return windows.Estimates(outputs['heart_rate_bpm'])
+    outputs = estimators.head_outputs(head, features, recording['timestamp_s'])
+    return inference_estimates.Estimates(outputs['heart_rate_bpm'])
 
   return estimate
 
 
 def window_rows(
   recording: dict,
-  estimates: dict[str, windows.Estimates],
+  estimates: dict[str, inference_estimates.Estimates],
   shape: ClipShape,
   training_mean_bpm: float,
 ) -> list[dict]:

@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from rppg_tf import contract
-from rppg_tf.evaluation import windows
-from rppg_tf.inference.c_head import HeadRun
+from rppg_tf.inference import estimators
+from rppg_tf.inference.estimates import HeadRun
+from rppg_tf.inference.pulse_stream import PulseStream
 from rppg_tf.keras_compat import keras
-from rppg_tf.model.pulse_head import PulseStream
-from rppg_tf.signals import chrominance, grid_stream
+from rppg_tf.signals import chrominance, resampling
 
 _STRIDE = contract.WINDOW_STRIDE_S * contract.GRID_RATE_HZ
 
@@ -45,8 +45,8 @@ class KerasStream:
       [head.get_layer(name).output for name in ('heart_rate', 'confidence')],
     )
     self._quantisation = input_quantisation
-    self._grid = grid_stream.GridStream()
-    self._pulse_stream = PulseStream(head)
+    self._grid = resampling.GridStream()
+    self._pulse_stream = PulseStream.from_keras(head)
     self._samples = np.empty((0, 1 + contract.NUM_CHROMINANCE), np.float32)
     self._until_next = contract.WINDOW_SAMPLES
 
@@ -68,7 +68,9 @@ class KerasStream:
       The pulse of the grid samples that these frames complete, and the
       estimates that fall due, every second.
     """
-    features = windows.float_features(self._encode, self._quantisation, codes)
+    features = estimators.float_features(
+      self._encode, self._quantisation, codes
+    )
     features = chrominance.append(features, colour)
     chunk = self._grid.push(features, timestamp_s)
     start = chunk.values[chunk.older]

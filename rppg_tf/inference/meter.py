@@ -6,33 +6,23 @@ Nothing here knows how long the video is. No TensorFlow unless the backend is
 Keras.
 """
 
-import concurrent.futures
 import itertools
 import math
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
-from rppg_tf import contract, files, run_directory
+from rppg_tf import contract, files
 from rppg_tf.data.recordings import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ
 from rppg_tf.errors import InputError
 from rppg_tf.evaluation import confidence
 from rppg_tf.faces import stabiliser
 from rppg_tf.faces.stream import Frame
-from rppg_tf.inference.c_head import (
-  CompiledHead,
-  HeadRun,
-  HeadStream,
-  NoCompilerError,
-)
+from rppg_tf.inference import backends
 from rppg_tf.inference.frame_batches import Batch
-from rppg_tf.inference.int8_cnn import Int8SpatialCnn
-from rppg_tf.signals import chrominance
 from rppg_tf.video.jpeg_frame import decoded
-
-BACKENDS = ('int8', 'keras')
 
 # From these first frames it is judged whether a file's times are of use.
 _NUM_JUDGED_FRAMES = 8
@@ -75,81 +65,6 @@ class Excerpt(NamedTuple):
   frame_bgr: np.ndarray
   box: stabiliser.Box
   roi_geometry: str
-
-
-class Backend(Protocol):
-  """Codes of frames as they come → pulse and estimates every second."""
-
-  def push(
-    self, codes: np.ndarray, colour: np.ndarray, timestamp_s: np.ndarray
-  ) -> HeadRun:
-    """Takes codes, colour and elapsed_s of a Batch."""
-
-
-class Int8Stream:
-  """INT8 CNN by LiteRT and the C head, compiled here: what the board runs."""
-
-  def __init__(self, run_dir: pathlib.Path):
-    """Loads the CNN; begins to compile the head, as the first frames come."""
-    # One thread: the other core decodes and cuts.
-    self._cnn = Int8SpatialCnn(
-      run_dir / run_directory.INT8_MODEL, num_threads=1
-    )
-    compiler = concurrent.futures.ThreadPoolExecutor(1)
-    self._head = compiler.submit(_compile_head, run_dir, self._cnn)
-    compiler.shutdown(wait=False)
-
-  def push(
-    self, codes: np.ndarray, colour: np.ndarray, timestamp_s: np.ndarray
-  ) -> HeadRun:
-    """Takes the next frames; see Backend.
-
-    Raises:
-      InputError: the head could not be compiled, or does not fit the CNN.
-    """
-    features = chrominance.append(self._cnn.frame_features(codes), colour)
-    return self._head.result().push(features, timestamp_s)
-
-
-def _compile_head(run_dir: pathlib.Path, cnn: Int8SpatialCnn) -> HeadStream:
-  try:
-    head = CompiledHead(run_dir)
-  except NoCompilerError as error:
-    raise InputError(f'{error}, or give --backend=keras') from None
-  emitted_for = (head.input_scale, head.input_zero_point)
-  if emitted_for != (np.float32(cnn.output_scale), cnn.output_zero_point):
-    raise InputError(
-      f'{run_dir}: temporal_head.c was emitted for another '
-      f'{run_directory.INT8_MODEL}; run tools.emit_temporal_head again'
-    )
-  if not head.has_pulse:
-    raise InputError(_no_confidence(run_dir))
-  return head.stream()
-
-
-def load_backend(name: str, run_dir: pathlib.Path) -> Backend:
-  """Loads one of BACKENDS.
-
-  Raises:
-    InputError: something of the run is missing, or it is of the window head.
-  """
-  if run_directory.read_flags(run_dir)['head'] != 'pulse':
-    raise InputError(_no_confidence(run_dir))
-  if name == 'int8':
-    return Int8Stream(run_dir)
-  from rppg_tf.inference import keras_stream  # TensorFlow takes seconds to load
-
-  return keras_stream.KerasStream(
-    *run_directory.load_float(run_dir),
-    run_directory.input_quantisation(run_dir),
-  )
-
-
-def _no_confidence(run_dir: pathlib.Path) -> str:
-  return (
-    f'{run_dir}: its window head knows no confidence; give a run of '
-    '--head=pulse'
-  )
 
 
 def elapsed_times(
@@ -230,7 +145,7 @@ class HeartRateMeter:
       none was reported; None without any.
   """
 
-  def __init__(self, backend: Backend, confidence_threshold: float):
+  def __init__(self, backend: backends.Backend, confidence_threshold: float):
     self._backend = backend
     self._threshold = confidence_threshold
     self._pulse = np.empty(0, np.float32)

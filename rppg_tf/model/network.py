@@ -7,7 +7,6 @@ taken of features. The board does the same with its feature ring.
 import tensorflow as tf
 
 from rppg_tf import contract
-from rppg_tf.data.teacher_targets import TEACHER
 from rppg_tf.errors import InputError
 from rppg_tf.keras_compat import keras
 from rppg_tf.model.pulse_head import build_pulse_head
@@ -151,7 +150,7 @@ def build_network(
   x = ResampleToGrid(name='grid')([x, *timeline.values()])
   # [batch, samples, 48 or 52]
   inputs = {'codes': codes, 'chrominance': chrominance, **timeline}
-  return keras.Model(inputs, _named_outputs(head(x)), name='network')
+  return keras.Model(inputs, named_outputs(head(x)), name='network')
 
 
 def _timeline_inputs() -> dict[str, keras.Input]:
@@ -163,45 +162,12 @@ def _timeline_inputs() -> dict[str, keras.Input]:
   }
 
 
-def _named_outputs(outputs: dict) -> dict:
+def named_outputs(outputs: dict) -> dict:
   """Losses and metrics are called after the layers that outputs come from."""
   return {
     name: keras.layers.Activation('linear', name=name)(output)
     for name, output in outputs.items()
   }
-
-
-def with_teacher(
-  network: keras.Model, num_values: dict[str, int]
-) -> keras.Model:
-  """Gives a network outputs again that a teacher's targets are held against.
-
-  Args:
-    network: of build_network or build_head_network.
-    num_values: of a frame, by name of teacher_table.COLUMNS, that the teacher
-      gives.
-
-  Returns:
-    The same network, its outputs and teacher_NAME of them. Only where the
-    teacher's features are not as many as ours does it have weights more, of
-    a projection that is in neither part that is saved.
-  """
-  outputs = dict(network.output)
-  said = {**num_values, 'rate_probability': contract.NUM_RATES}
-  again = {
-    f'{TEACHER}{name}': network.output[name]
-    for name in said
-    if name in network.output
-  }
-  if 'features' in said:
-    x = network.get_layer('grid').output  # [batch, samples, 48 or 52]
-    x = FirstFeatures(contract.NUM_ROI_FEATURES, name='roi_features')(x)
-    # [batch, samples, 48]
-    if said['features'] != contract.NUM_ROI_FEATURES:
-      x = keras.layers.Dense(said['features'], name='teacher_projection')(x)
-    again[f'{TEACHER}features'] = x
-  outputs |= _named_outputs(again)
-  return keras.Model(network.input, outputs, name='taught_network')
 
 
 def build_head_network(head: keras.Model) -> keras.Model:
@@ -219,5 +185,5 @@ def build_head_network(head: keras.Model) -> keras.Model:
   x = FirstFeatures(head.input_shape[-1], name='read')(features)
   x = ResampleToGrid(name='grid')([x, *timeline.values()])
   return keras.Model(
-    {'features': features, **timeline}, _named_outputs(head(x)), name='network'
+    {'features': features, **timeline}, named_outputs(head(x)), name='network'
   )

@@ -66,8 +66,8 @@ def peak_bpm(windows: np.ndarray) -> np.ndarray:
 
 
 def rates_bpm() -> np.ndarray:
-  """Returns the rates of the head's spectrum, float64 [71]: 40 ... 180."""
-  steps = np.arange(contract.NUM_RATES, dtype=np.float64)
+  """Returns the rates of the head's spectrum, float32 [71]: 40, 42, ... 180."""
+  steps = np.arange(contract.NUM_RATES, dtype=np.float32)
   return contract.MIN_RATE_BPM + contract.RATE_STEP_BPM * steps
 
 
@@ -75,6 +75,27 @@ def rates_bpm() -> np.ndarray:
 def _basis(num_samples: int, rates: tuple[float, ...]) -> np.ndarray:
   """Returns complex128 [samples, rates]: the Hann window's Fourier terms."""
   sample = np.arange(num_samples)
-  hann = 0.5 - 0.5 * np.cos(2 * np.pi * sample / num_samples)
   turns = np.outer(sample, rates) / (60 * contract.GRID_RATE_HZ)
-  return hann[:, np.newaxis] * np.exp(-2j * np.pi * turns)
+  return _hann(num_samples)[:, np.newaxis] * np.exp(-2j * np.pi * turns)
+
+
+def hann(num_samples: int) -> np.ndarray:
+  """Returns the periodic Hann window, float32 [num_samples]."""
+  return _hann(num_samples).astype(np.float32)
+
+
+def _hann(num_samples: int) -> np.ndarray:
+  return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(num_samples) / num_samples)
+
+
+def fourier_basis() -> np.ndarray:
+  """Returns cos and sin of every rate at every sample, float32 [300, 142].
+
+  All phases are multiples of one turn / 900 (2 BPM at 30 Hz), so C computes
+  the same numbers from a table of 900 cosines.
+  """
+  turn = 60 * contract.GRID_RATE_HZ
+  rates = rates_bpm().astype(np.int64)
+  steps = np.outer(np.arange(contract.WINDOW_SAMPLES), rates) % turn
+  phase = 2 * np.pi * steps / turn
+  return np.concatenate([np.cos(phase), np.sin(phase)], 1).astype(np.float32)

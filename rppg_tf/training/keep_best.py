@@ -3,8 +3,8 @@
 import csv
 import pathlib
 
-from rppg_tf import run_directory
 from rppg_tf.keras_compat import keras
+from rppg_tf.model import loading
 
 
 class KeepBest(keras.callbacks.Callback):
@@ -38,7 +38,7 @@ class KeepBest(keras.callbacks.Callback):
       self._lowest_loss = logs['val_loss']
       self.best_mae_bpm = logs['val_heart_rate_bpm_mae_bpm']
       for name, part in self._parts.items():
-        run_directory.save_weights(part, self._run_dir / name)
+        loading.save_weights(part, self._run_dir / name)
 
 
 def _best_so_far(history: pathlib.Path) -> tuple[float, float]:

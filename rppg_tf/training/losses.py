@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from rppg_tf import contract
 from rppg_tf.keras_compat import keras
-from rppg_tf.model.pulse_head import rates_bpm
+from rppg_tf.signals.spectrum import rates_bpm
 
 # Errors below this many BPM count squared, above it linearly.
 HUBER_DELTA_BPM = 5.0

@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from rppg_tf import contract
 from rppg_tf.data import splits
-from rppg_tf.evaluation import window_split, windows
+from rppg_tf.evaluation import window_split
+from rppg_tf.inference import estimates as inference_estimates
 from rppg_tf.training import objective
 
 _SHAPE = objective.clip_shape('window', 8, 1)
@@ -88,8 +89,10 @@ def test_rows_are_of_test_windows_after_10_s():
     'heart_rate_bpm': rising.astype(np.float32),
   }
   estimates = {
-    'model': windows.Estimates(np.arange(num_frames - 7, dtype=np.float32)),
-    'pos': windows.Estimates(
+    'model': inference_estimates.Estimates(
+      np.arange(num_frames - 7, dtype=np.float32)
+    ),
+    'pos': inference_estimates.Estimates(
       np.zeros(6, np.float32), np.sin(2 * np.pi * 1.5 * time_s)
     ),
   }

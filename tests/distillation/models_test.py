@@ -7,8 +7,9 @@ import tensorflow as tf
 from rppg_tf import run_directory
 from rppg_tf.distillation import models
 from rppg_tf.errors import InputError
-from rppg_tf.evaluation import windows as evaluation_windows
+from rppg_tf.inference import estimators
 from rppg_tf.keras_compat import keras
+from rppg_tf.model import loading
 from tests.support import made_up_examples, untrained_run
 
 
@@ -114,10 +115,10 @@ def test_a_run_says_what_evaluation_says(tmp_path):
   known = np.isfinite(columns['heart_rate_bpm'])
   assert known[152:206].all() and not known[:146].any()
   assert not known[214:].any()
-  estimate = evaluation_windows.float_estimator(
-    *run_directory.load_float(run_dir),
+  estimate = estimators.float_estimator(
+    *loading.load_float(run_dir),
     run_directory.input_quantisation(run_dir),
-  )(evaluation_windows.with_codes(example, 'normalise'))
+  )(estimators.with_codes(example, 'normalise'))
   np.testing.assert_allclose(
     columns['heart_rate_bpm'][[150, 180, 210]],
     estimate.heart_rate_bpm,

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from rppg_tf.data import clips
+from rppg_tf.distillation import network as distillation_network
 from rppg_tf.distillation import teacher
 from rppg_tf.distillation.table import Table, Track
 from rppg_tf.errors import InputError
@@ -44,7 +45,7 @@ def _head_network(head_name, columns, shape):
   )
   item['features'] = noise.astype(np.float32)
   batches = clips.validation_clips(tf.data.Dataset.from_tensors(item), shape, 1)
-  joined = network.with_teacher(
+  joined = distillation_network.with_teacher(
     network.build_head_network(network.build_head(head_name)),
     teacher.num_values([columns]),
   )

@@ -15,6 +15,7 @@ import pytest
 from rppg_tf import contract, files, run_directory
 from rppg_tf.data import recordings
 from rppg_tf.evaluation import confidence, tables, windows
+from rppg_tf.inference import estimates
 from rppg_tf.signals import resampling, spectrum
 from tests.support import bench_data, commands, vitallens_venv
 
@@ -91,7 +92,7 @@ def _vitallens_bpm(folder, peers_dir) -> dict[str, np.ndarray]:
   with np.load(peers_dir / f'{folder.name}.npz') as waves:
     return {
       method: spectrum.peak_bpm(
-        windows.pulse_windows(resampling.to_grid(waves[method], time_s))
+        estimates.pulse_windows(resampling.to_grid(waves[method], time_s))
       )
       for method in waves.files
     }

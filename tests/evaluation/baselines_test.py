@@ -5,9 +5,9 @@ import pytest
 
 from rppg_tf import contract
 from rppg_tf.evaluation import baselines, metrics
-from rppg_tf.evaluation import windows as evaluation_windows
-from rppg_tf.model.pulse_head import LastSeconds, WaveSpectra
-from rppg_tf.signals import spectrum
+from rppg_tf.inference import estimates as inference_estimates
+from rppg_tf.model.pulse_layers import LastSeconds, WaveSpectra
+from rppg_tf.signals import spectrum, unsupervised
 from tests.support import vitallens_venv
 
 _SKIN = np.array([170.0, 120.0, 95.0])
@@ -38,7 +38,7 @@ def _trace(
 
 
 def _rates(method, rgb):
-  return spectrum.peak_bpm(evaluation_windows.pulse_windows(method(rgb)))
+  return spectrum.peak_bpm(inference_estimates.pulse_windows(method(rgb)))
 
 
 @pytest.mark.parametrize('name', ['pos', 'chrom'])
@@ -54,7 +54,7 @@ def test_projections_read_the_pulse_through_a_stronger_disturbance(name):
 
 def test_green_reads_the_disturbance():
   rgb, _ = _trace()
-  np.testing.assert_allclose(_rates(baselines.green, rgb), 110, atol=0.5)
+  np.testing.assert_allclose(_rates(unsupervised.green, rgb), 110, atol=0.5)
 
 
 @pytest.mark.parametrize('name', baselines.METHODS)
@@ -85,7 +85,7 @@ def test_pos_of_one_window_is_the_formula():
   first, second = grn - blue, -2 * red + grn + blue
   h = first + first.std() / second.std() * second
   np.testing.assert_allclose(
-    baselines.pos(rgb), -(h - h.mean()) / 48, atol=1e-12
+    unsupervised.pos(rgb), -(h - h.mean()) / 48, atol=1e-12
   )
 
 
@@ -101,20 +101,20 @@ def test_lost_frames_are_bridged():
   found = np.ones(len(rgb), bool)
   found[[0, 100, 101, 102, -1]] = False
   lost = np.where(found[:, np.newaxis], rgb, 0.0)
-  grid = baselines.on_grid(lost, time_s, found)
+  grid = unsupervised.on_grid(lost, time_s, found)
   assert grid.shape == (599, 3)
   assert grid.min() > 90
-  np.testing.assert_allclose(_rates(baselines.pos, grid), 72, atol=0.5)
+  np.testing.assert_allclose(_rates(unsupervised.pos, grid), 72, atol=0.5)
   # Zero without a lost face: the region lies outside the image.
   np.testing.assert_array_equal(
-    grid, baselines.on_grid(lost, time_s, np.ones(len(rgb), bool))
+    grid, unsupervised.on_grid(lost, time_s, np.ones(len(rgb), bool))
   )
 
 
 def test_no_face_at_all_is_refused():
   rgb, (time_s, _) = _trace()
   with pytest.raises(ValueError, match='expected a face'):
-    baselines.on_grid(rgb, time_s, np.zeros(len(rgb), bool))
+    unsupervised.on_grid(rgb, time_s, np.zeros(len(rgb), bool))
 
 
 def test_estimators_read_both_traces_at_any_frame_rate():
@@ -158,7 +158,7 @@ def test_peaks_beyond_the_band_are_its_ends():
 
 def test_the_spectrum_is_the_heads():
   pulse = np.random.default_rng(0).normal(size=600)
-  windows = evaluation_windows.pulse_windows(pulse)
+  windows = inference_estimates.pulse_windows(pulse)
   power = spectrum.power(windows, spectrum.rates_bpm())
   relative = power / power.mean(axis=1, keepdims=True)
   samples = pulse[np.newaxis, :, np.newaxis].astype(np.float32)
@@ -200,7 +200,7 @@ def _as_ours(name: str, theirs: np.ndarray) -> np.ndarray:
   if name == 'chrom':
     return -theirs  # Upside down there, unlike their POS and G.
   if name == 'green':
-    return baselines.band_passed(theirs)  # Raw there.
+    return unsupervised.band_passed(theirs)  # Raw there.
   return theirs
 
 
@@ -211,16 +211,20 @@ def test_vitallens_agrees(tmp_path):
   paths = [tmp_path / 'traces.npz', tmp_path / 'pulses.npz']
   vitallens_venv.run('traces', *paths)
   pulses = np.load(paths[1])
-  middle = slice(baselines.PROJECTION_SAMPLES, -baselines.PROJECTION_SAMPLES)
+  middle = slice(
+    unsupervised.PROJECTION_SAMPLES, -unsupervised.PROJECTION_SAMPLES
+  )
   for name, (least_r, most_median_bpm, most_share) in _AGREEMENT.items():
     correlations, differences_bpm = [], []
     for face, rgb in traces.items():
       ours = baselines.METHODS[name](rgb)
       theirs = _as_ours(name, pulses[f'{face}/{name}'])
-      waves = (baselines.band_passed(wave)[middle] for wave in (ours, theirs))
+      waves = (
+        unsupervised.band_passed(wave)[middle] for wave in (ours, theirs)
+      )
       correlations.append(metrics.pearson_r(*waves))
       rates = (
-        spectrum.peak_bpm(evaluation_windows.pulse_windows(wave))
+        spectrum.peak_bpm(inference_estimates.pulse_windows(wave))
         for wave in (ours, theirs)
       )
       differences_bpm.append(np.abs(np.subtract(*rates)))

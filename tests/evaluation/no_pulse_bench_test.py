@@ -9,7 +9,8 @@ import pytest
 
 from rppg_tf import contract, files, run_directory
 from rppg_tf.data import recordings
-from rppg_tf.evaluation import confidence, runs, windows
+from rppg_tf.evaluation import confidence, runs
+from rppg_tf.inference import estimators as inference_estimators
 from tests.support import bench_data
 
 pytestmark = pytest.mark.bench
@@ -45,7 +46,7 @@ def _confidences(clips, estimators) -> dict[str, np.ndarray]:
   mode = run_directory.read_flags(run_directory.PRETRAINED)['background']
   found = {shown: [] for shown in estimators}
   for clip in clips:
-    recording = windows.with_codes(clip, mode)
+    recording = inference_estimators.with_codes(clip, mode)
     for shown, estimator in estimators.items():
       found[shown].append(estimator(recording).confidence)
   return {shown: np.concatenate(values) for shown, values in found.items()}

@@ -9,6 +9,7 @@ from rppg_tf import contract
 from rppg_tf.errors import InputError
 from rppg_tf.evaluation import baselines, confidence, tables, window_lengths
 from rppg_tf.evaluation import windows as evaluation_windows
+from rppg_tf.inference import estimates
 
 _RATE_HZ = 25.0
 
@@ -36,7 +37,7 @@ def _recording(subject='subject1', bpm=72.0, duration_s=15.0, labels=None):
 
 def _fixed(bpm, confident=None, pulse=None):
   """An estimator that always says `bpm`, in six windows."""
-  return lambda _: evaluation_windows.Estimates(
+  return lambda _: estimates.Estimates(
     np.full(6, bpm, np.float32),
     pulse,
     None if confident is None else np.full(6, confident, np.float32),
@@ -48,7 +49,7 @@ def test_an_estimator_gets_the_recording_and_its_codes():
 
   def estimate(recording):
     seen.append(recording)
-    return evaluation_windows.Estimates(np.full(6, 70, np.float32))
+    return estimates.Estimates(np.full(6, 70, np.float32))
 
   rows = evaluation_windows.evaluate(
     [_recording()], 'normalise', {'one': estimate}, 60.0
@@ -104,20 +105,20 @@ def test_short_recordings_are_refused():
 def test_first_estimate_needs_10_s():
   time_s = 7 + np.arange(400) / 25
   # Grid sample 300 lies at 9.967 s, the frame after it at 10.0 s.
-  assert evaluation_windows.first_estimate_s(time_s) == pytest.approx(10.0)
-  assert evaluation_windows.first_estimate_s(time_s[:240]) is None
+  assert estimates.first_estimate_s(time_s) == pytest.approx(10.0)
+  assert estimates.first_estimate_s(time_s[:240]) is None
 
 
 def test_pulse_windows_end_where_windows_of_10_s_do():
   values = np.arange(700)
   for length in (75, 300):
-    windows = evaluation_windows.pulse_windows(values, length)
+    windows = estimates.pulse_windows(values, length)
     np.testing.assert_array_equal(windows[:, -1], np.arange(299, 700, 30))
     np.testing.assert_array_equal(windows[0], np.arange(300 - length, 300))
   np.testing.assert_array_equal(
-    evaluation_windows.pulse_windows(values, 600)[:, -1], [599, 629, 659, 689]
+    estimates.pulse_windows(values, 600)[:, -1], [599, 629, 659, 689]
   )
-  assert evaluation_windows.pulse_windows(values[:200]).shape == (0, 300)
+  assert estimates.pulse_windows(values[:200]).shape == (0, 300)
 
 
 def test_long_windows_read_what_short_ones_cannot():
@@ -130,8 +131,8 @@ def test_long_windows_read_what_short_ones_cannot():
   rows = window_lengths.window_rows(
     recording,
     {
-      'tone': evaluation_windows.Estimates(np.zeros(0), pulse),
-      'none': evaluation_windows.Estimates(np.zeros(0)),
+      'tone': estimates.Estimates(np.zeros(0), pulse),
+      'none': estimates.Estimates(np.zeros(0)),
     },
   )
   summary = window_lengths.summarise(rows)

@@ -11,7 +11,7 @@ from rppg_tf import contract
 from rppg_tf.faces import motion as face_motion
 from rppg_tf.faces import rois as face_rois
 from rppg_tf.faces import stabiliser as face_stabiliser
-from rppg_tf.signals import background, chrominance, grid_stream
+from rppg_tf.signals import background, chrominance, resampling
 from tools.codegen.contract import render_contract
 from tools.firmware_runner import stream as firmware_stream
 
@@ -390,7 +390,7 @@ def test_grid_positions_are_those_of_python(stages, steps_s):
   state = _state(stages.timeline_bytes())
   stages.rppg_timeline_init(state)
   features = _state(stages.features_bytes())
-  stream = grid_stream.GridStream()
+  stream = resampling.GridStream()
   fraction = ctypes.c_float()
   elapsed_s, num_samples = 0.0, 0
   for _ in range(2000):

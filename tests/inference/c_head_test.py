@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rppg_tf import run_directory
-from rppg_tf.inference import c_head
+from rppg_tf.inference import c_head, estimates
 from tests.support import frame_times
 
 
@@ -32,7 +32,7 @@ def test_head_stream_is_the_whole_recording_bit_for_bit():
     for start, end in itertools.pairwise(cuts)
   ]
   assert len(whole.heart_rate_bpm) > 50
-  for name in c_head.HeadRun._fields:
+  for name in estimates.HeadRun._fields:
     joined = np.concatenate([getattr(part, name) for part in parts])
     np.testing.assert_array_equal(joined, getattr(whole, name))
   with pytest.raises(ValueError, match='expected never to decrease'):

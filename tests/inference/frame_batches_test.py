@@ -5,8 +5,7 @@ import numpy as np
 from skimage import data
 
 from rppg_tf.data import recordings
-from rppg_tf.evaluation import windows
-from rppg_tf.inference import frame_batches
+from rppg_tf.inference import estimators, frame_batches
 from rppg_tf.inference import meter as heart_rate
 from rppg_tf.video import reader
 from tests.support import fake_recordings
@@ -25,7 +24,7 @@ def test_predict_sees_the_bytes_that_tfds_build_stores(tmp_path):
   stored = recordings.read_recording(folder, 'inner')
   np.testing.assert_array_equal(
     batch.codes,
-    windows.with_codes(stored, 'none')['codes'],
+    estimators.with_codes(stored, 'none')['codes'],
   )
   assert len(batch.codes) == 391 and batch.face_found.all()
 

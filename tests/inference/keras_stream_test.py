@@ -3,8 +3,7 @@
 import numpy as np
 
 from rppg_tf import contract
-from rppg_tf.evaluation import windows
-from rppg_tf.inference import c_head, keras_stream
+from rppg_tf.inference import estimates, estimators, keras_stream
 from rppg_tf.keras_compat import keras
 from rppg_tf.model.pulse_head import build_pulse_head
 from rppg_tf.model.spatial_cnn import build_spatial_cnn
@@ -20,16 +19,16 @@ def test_keras_stream_is_the_whole_keras_model():
   time_s = np.arange(400) / 29
   quantisation = background.input_quantisation('normalise')
   colour = random.integers(-1024, 1024, (400, 4), np.int16)
-  features = windows.float_features(cnn, quantisation, codes)
+  features = estimators.float_features(cnn, quantisation, codes)
   features = chrominance.append(features, colour)
-  whole = windows.head_estimates(head, features, time_s)
+  whole = estimators.head_estimates(head, features, time_s)
   stream = keras_stream.KerasStream(cnn, head, quantisation)
   parts = [
     stream.push(codes[part], colour[part], time_s[part])
     for part in (slice(0, 150), slice(150, 300), slice(300, 400))
   ]
   # Keras standardises by another recursion, with roundings of its own.
-  for name in c_head.HeadRun._fields:
+  for name in estimates.HeadRun._fields:
     joined = np.concatenate([getattr(part, name) for part in parts])
     assert len(joined)
     np.testing.assert_allclose(

@@ -9,9 +9,9 @@ import pytest
 
 from rppg_tf import contract, files, run_directory
 from rppg_tf.errors import InputError
-from rppg_tf.inference import c_head, frame_batches
+from rppg_tf.inference import backends, estimates, frame_batches
 from rppg_tf.inference import meter as heart_rate
-from rppg_tf.signals import grid_stream
+from rppg_tf.signals import resampling
 
 # --- Withheld ---------------------------------------------------------------
 
@@ -20,7 +20,7 @@ class _ConfidentBackend:
   """Says 72 BPM with confidence 0.9, every second of the grid."""
 
   def __init__(self):
-    self._grid = grid_stream.GridStream()
+    self._grid = resampling.GridStream()
     self._num_samples = 0
 
   def push(self, codes, colour, timestamp_s):
@@ -30,7 +30,7 @@ class _ConfidentBackend:
     due -= self._num_due(self._num_samples)
     self._num_samples += fresh
     ones = np.ones(due, np.float32)
-    return c_head.HeadRun(
+    return estimates.HeadRun(
       np.zeros(fresh, np.float32), 72 * ones, np.float32(0.9) * ones
     )
 
@@ -119,13 +119,9 @@ def test_times_that_jump_are_joined():
 # --- Refusals ---------------------------------------------------------------
 
 
-def test_a_run_that_does_not_fit_is_refused(tmp_path, monkeypatch):
+def test_a_run_that_does_not_fit_is_refused(tmp_path):
   run_dir = tmp_path / 'run'
   shutil.copytree(run_directory.PRETRAINED, run_dir)
-  with monkeypatch.context() as context:
-    context.setenv('PATH', str(tmp_path))
-    with pytest.raises(InputError, match=r'no C compiler.*--backend=keras'):
-      _push_a_frame(run_dir)
   source = run_dir / 'temporal_head.h'
   scaled = re.sub(
     r'(define TEMPORAL_HEAD_INPUT_SCALE) \S+',
@@ -139,14 +135,14 @@ def test_a_run_that_does_not_fit_is_refused(tmp_path, monkeypatch):
   flags = run_directory.read_flags(run_dir) | {'head': 'window'}
   files.write_json(pathlib.Path(run_dir) / 'flags.json', flags)
   with pytest.raises(InputError, match='window head knows no confidence'):
-    heart_rate.load_backend('int8', run_dir)
+    backends.load_backend('int8', run_dir)
   (run_dir / 'confidence.json').write_text('{"threshold": null}')
   with pytest.raises(InputError, match=r'expected {"threshold": number}'):
     heart_rate.read_threshold(run_dir)
 
 
 def _push_a_frame(run_dir):
-  backend = heart_rate.load_backend('int8', run_dir)
+  backend = backends.load_backend('int8', run_dir)
   shape = (1, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE)
   colour = np.zeros((1, contract.NUM_CHROMINANCE), np.int16)
   backend.push(np.zeros(shape, np.int8), colour, np.zeros(1))

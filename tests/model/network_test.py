@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from rppg_tf import contract
-from rppg_tf.evaluation import windows
+from rppg_tf.distillation import network as distillation_network
+from rppg_tf.inference import estimates, estimators
 from rppg_tf.inference.int8_cnn import Int8SpatialCnn
 from rppg_tf.keras_compat import keras
 from rppg_tf.model import network
@@ -57,12 +58,16 @@ def test_a_model_over_100k_parameters_is_refused(trained_cnn):
 def test_nothing_of_the_teacher_is_in_the_student():
   cnn, head = build_spatial_cnn(), network.build_head('pulse')
   joined = network.build_network(cnn, head, _INPUT)
-  taught = network.with_teacher(joined, {'heart_rate_bpm': 1, 'features': 7})
+  taught = distillation_network.with_teacher(
+    joined, {'heart_rate_bpm': 1, 'features': 7}
+  )
   assert taught.output_shape['teacher_features'] == (None, None, 7)
   assert 'teacher_pulse' not in taught.output
   assert taught.count_params() - joined.count_params() == 48 * 7 + 7
   assert (cnn.count_params(), head.count_params()) == (9_904, 6_405)
-  taught = network.with_teacher(joined, {'heart_rate_bpm': 1, 'features': 48})
+  taught = distillation_network.with_teacher(
+    joined, {'heart_rate_bpm': 1, 'features': 48}
+  )
   assert taught.count_params() == 9_904 + 6_405
 
 
@@ -92,11 +97,11 @@ def test_a_clip_gives_what_its_frames_give_one_by_one(trained_cnn, head_name):
     'fraction': fraction[np.newaxis],
   }
   clip = joined(inputs)['heart_rate_bpm'].numpy()[0]
-  features = windows.float_features(trained_cnn, _INPUT, codes)
+  features = estimators.float_features(trained_cnn, _INPUT, codes)
   assert features.shape == (340, contract.NUM_ROI_FEATURES)
   features = chrominance.append(features, colour)
   assert features.shape == (340, contract.NUM_FRAME_FEATURES)
-  alone = windows.head_outputs(head, features, timestamp_s)
+  alone = estimators.head_outputs(head, features, timestamp_s)
   alone = alone['heart_rate_bpm']
   np.testing.assert_allclose(clip, alone, atol=2e-2)
 
@@ -116,6 +121,6 @@ def test_host_batches_give_the_bytes_of_single_frames(trained_cnn, tmp_path):
 
 def test_median_of_a_short_window_head_over_ten_seconds():
   steps = np.arange(340 - 7, dtype=np.float32)
-  medians = windows.median_of_windows(steps, 340)
+  medians = estimates.median_of_windows(steps, 340)
   # The first 10 s hold the estimates 0 ... 292, the next 30 ... 322.
   assert medians.tolist() == [146.0, 176.0]

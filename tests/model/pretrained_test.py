@@ -5,10 +5,12 @@ import pytest
 
 from rppg_tf import run_directory
 from rppg_tf.data import recordings
-from rppg_tf.evaluation import windows
+from rppg_tf.inference import estimates as inference_estimates
+from rppg_tf.inference import estimators
 from rppg_tf.inference.c_head import CompiledHead, compare_with_keras
 from rppg_tf.inference.int8_cnn import Int8SpatialCnn
 from rppg_tf.keras_compat import keras
+from rppg_tf.model import loading
 from rppg_tf.model.pulse_head import build_pulse_head
 from rppg_tf.model.window_head import build_window_head
 from rppg_tf.signals import chrominance
@@ -32,7 +34,7 @@ def recording(tmp_path_factory):
     '--duration_s=45',
   )
   read = recordings.read_recording(folder / 'DATASET_2' / 'subject7072')
-  return windows.with_codes(read, 'normalise')
+  return estimators.with_codes(read, 'normalise')
 
 
 @pytest.fixture(scope='module')
@@ -48,18 +50,18 @@ def test_72_bpm_reads_72_through_the_labels(recording):
 
 
 def test_72_bpm_reads_72_through_the_float_network(recording):
-  estimator = windows.float_estimator(
-    *run_directory.load_float(_RUN), run_directory.input_quantisation(_RUN)
+  estimator = estimators.float_estimator(
+    *loading.load_float(_RUN), run_directory.input_quantisation(_RUN)
   )
   _assert_reads_72(estimator(recording))
 
 
 def test_72_bpm_reads_72_through_int8_and_c(recording, int8_cnn):
-  estimator = windows.int8_c_estimator(int8_cnn, CompiledHead(_RUN))
+  estimator = estimators.int8_c_estimator(int8_cnn, CompiledHead(_RUN))
   _assert_reads_72(estimator(recording))
 
 
-def _assert_reads_72(estimates: windows.Estimates) -> None:
+def _assert_reads_72(estimates: inference_estimates.Estimates) -> None:
   bpm = estimates.heart_rate_bpm
   assert len(bpm) in (35, 36)
   assert abs(np.mean(bpm) - 72) <= 1
@@ -73,7 +75,7 @@ def _features(recording, int8_cnn) -> np.ndarray:
 
 def test_pulse_head_in_c_is_keras_on_real_features(recording, int8_cnn):
   every_sample = build_pulse_head(window_stride=1)
-  shipped = run_directory.load_int8_head(_RUN)
+  shipped = loading.load_int8_head(_RUN)
   every_sample.set_weights(shipped.get_weights())
   difference = compare_with_keras(
     CompiledHead(_RUN),
@@ -108,7 +110,7 @@ def test_window_head_in_c_is_keras_on_real_features(
 
 
 def test_the_shipped_c_is_what_the_shipped_weights_emit(int8_cnn):
-  head = run_directory.load_int8_head(_RUN)
+  head = loading.load_int8_head(_RUN)
   files = render_temporal_head(
     head, int8_cnn.output_scale, int8_cnn.output_zero_point
   )

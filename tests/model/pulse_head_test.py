@@ -5,19 +5,15 @@ import pytest
 import tensorflow as tf
 
 from rppg_tf import contract
+from rppg_tf.inference.pulse_stream import PulseStream
 from rppg_tf.keras_compat import keras
-from rppg_tf.model.pulse_head import (
-  DEVIATION_FLOOR,
-  VARIANCE_FLOOR,
+from rppg_tf.model.pulse_head import build_pulse_head
+from rppg_tf.model.pulse_layers import (
   ExchangeSpectra,
   LastSeconds,
-  PulseStream,
   PulseWaves,
   RunningStandardisation,
   WaveSpectra,
-  build_pulse_head,
-  fourier_basis,
-  rates_bpm,
 )
 from rppg_tf.model.window_head import (
   FrameWindows,
@@ -25,6 +21,8 @@ from rppg_tf.model.window_head import (
   build_window_head,
 )
 from rppg_tf.signals.chrominance import PROJECTIONS
+from rppg_tf.signals.pulse_constants import DEVIATION_FLOOR, VARIANCE_FLOOR
+from rppg_tf.signals.spectrum import fourier_basis, rates_bpm
 
 
 def _features(num_samples: int, seed: int) -> np.ndarray:
@@ -163,7 +161,7 @@ def test_streaming_pulse_is_the_batch_pulse(num_samples):
   head = build_pulse_head()
   features = _features(num_samples, 4)
   batch = head(features[np.newaxis])['pulse'][0].numpy()
-  stream = PulseStream(head)
+  stream = PulseStream.from_keras(head)
   streamed = np.array([stream.push(column) for column in features])
   difference = np.max(np.abs(batch - streamed))
   assert difference <= 1e-5 * np.max(np.abs(batch))

@@ -5,9 +5,9 @@ import pytest
 
 from rppg_tf import run_directory
 from rppg_tf.errors import InputError
-from rppg_tf.evaluation import windows
 from rppg_tf.files import write_json
-from rppg_tf.model import network
+from rppg_tf.inference import estimators
+from rppg_tf.model import loading, network
 from rppg_tf.model.spatial_cnn import build_spatial_cnn, fold_batch_norm
 from rppg_tf.quantisation import calibration, convert
 from rppg_tf.signals import background
@@ -143,8 +143,8 @@ def test_a_run_may_hold_folded_weights(head_name, folded, tmp_path):
     (run_directory.SPATIAL_WEIGHTS, written),
     (run_directory.HEAD_WEIGHTS, network.build_head(head_name)),
   ):
-    run_directory.save_weights(model, tmp_path / name)
-  read, _ = run_directory.load_float(tmp_path)
+    loading.save_weights(model, tmp_path / name)
+  read, _ = loading.load_float(tmp_path)
   assert read.count_params() == (9_712 if folded else 9_904)
   images = int8_models.random_codes(6) / np.float32(128)
   np.testing.assert_allclose(read(images), cnn(images), rtol=1e-4, atol=1e-5)
@@ -154,10 +154,10 @@ def test_no_weights_are_refused_in_one_line(tmp_path):
   values = {'head': 'pulse', 'window': 8, 'frame_stride': 1}
   write_json(tmp_path / run_directory.FLAGS, values)
   with pytest.raises(InputError, match='not there'):
-    run_directory.load_float(tmp_path)
+    loading.load_float(tmp_path)
   (tmp_path / run_directory.SPATIAL_WEIGHTS).write_bytes(b'no weights')
   with pytest.raises(InputError, match='does not hold the weights'):
-    run_directory.load_float(tmp_path)
+    loading.load_float(tmp_path)
 
 
 def test_calibration_leaves_its_images_alone():
@@ -198,7 +198,7 @@ def test_the_epoch_of_the_lowest_mae_is_kept(tmp_path, monkeypatch):
 
 def test_int8_features_are_the_float_ones():
   cnn, codes = int8_models.trained_cnn(), int8_models.random_codes(96)
-  exact = windows.float_features(cnn, _INPUT, codes).reshape(-1, 16)
+  exact = estimators.float_features(cnn, _INPUT, codes).reshape(-1, 16)
   for content in (int8_models.aware(), int8_models.post_training()):
     features = layers.int8_outputs(content, codes)[-1]
     assert layers.signal_to_noise_db(exact, features) > 30

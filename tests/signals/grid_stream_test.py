@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rppg_tf.signals import grid_stream, resampling
+from rppg_tf.signals import resampling
 from tests.support import frame_times
 
 
@@ -19,7 +19,7 @@ from tests.support import frame_times
 @pytest.mark.parametrize('chunk', [1, 7, 2000])
 def test_grid_stream_places_samples_as_grid_positions_does(time_s, chunk):
   frames = np.arange(len(time_s))
-  stream = grid_stream.GridStream()
+  stream = resampling.GridStream()
   got = []
   for start in range(0, len(frames), chunk):
     part = slice(start, start + chunk)

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from rppg_tf.data import clips
+from rppg_tf.distillation import network as distillation_network
 from rppg_tf.distillation import table as teacher_table
 from rppg_tf.distillation import teacher
 from rppg_tf.keras_compat import keras
@@ -59,7 +60,9 @@ def _student(named: pathlib.Path) -> list[np.ndarray]:
   joined = network.build_network(
     cnn, head, background.input_quantisation('normalise')
   )
-  joined = network.with_teacher(joined, teacher.num_values(columns))
+  joined = distillation_network.with_teacher(
+    joined, teacher.num_values(columns)
+  )
   loss = objective.TeacherLoss(True, 2.0, 0.5)
   objective.compile_network(joined, 2e-3, 2, 2.0, 1.0, loss)
   # Validation has labels alone.

@@ -9,8 +9,9 @@ import tensorflow as tf
 from rppg_tf import files, run_directory
 from rppg_tf.data import clips
 from rppg_tf.errors import InputError
-from rppg_tf.evaluation import pulse_correlation, windows
-from rppg_tf.model import network
+from rppg_tf.evaluation import pulse_correlation
+from rppg_tf.inference import estimates as inference_estimates
+from rppg_tf.model import loading, network
 from rppg_tf.quantisation import calibration, convert
 from rppg_tf.signals import background
 from tests.support import commands, int8_models
@@ -173,10 +174,10 @@ def test_pulse_correlation_of_a_known_wave():
   # 20 s: eleven windows of 10 s.
   bpm = np.full(11, 72, np.float32)
   estimates = {
-    'with': windows.Estimates(bpm, 3 * _ppg() + 1),
-    'against': windows.Estimates(bpm, -_ppg()),
-    'flat': windows.Estimates(bpm, np.zeros(600)),
-    'none': windows.Estimates(bpm),
+    'with': inference_estimates.Estimates(bpm, 3 * _ppg() + 1),
+    'against': inference_estimates.Estimates(bpm, -_ppg()),
+    'flat': inference_estimates.Estimates(bpm, np.zeros(600)),
+    'none': inference_estimates.Estimates(bpm),
   }
   rows = pulse_correlation.window_rows(recording, estimates)
   found = {
@@ -235,9 +236,9 @@ def _write_run(folder, mode: str):
   }
   files.write_json(folder / run_directory.FLAGS, values)
   files.write_json(folder / run_directory.SPLIT, _SPLIT)
-  run_directory.save_weights(cnn, folder / run_directory.SPATIAL_WEIGHTS)
-  run_directory.save_weights(head, folder / run_directory.HEAD_WEIGHTS)
-  run_directory.save_weights(head, folder / run_directory.INT8_HEAD_WEIGHTS)
+  loading.save_weights(cnn, folder / run_directory.SPATIAL_WEIGHTS)
+  loading.save_weights(head, folder / run_directory.HEAD_WEIGHTS)
+  loading.save_weights(head, folder / run_directory.INT8_HEAD_WEIGHTS)
   files.write_bytes(folder / run_directory.INT8_MODEL, int8_models.aware(mode))
   return folder
 

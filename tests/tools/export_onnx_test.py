@@ -10,11 +10,11 @@ import tensorflow_datasets as tfds
 
 import tfds_ubfc
 from rppg_tf import contract, files, run_directory
-from rppg_tf.evaluation import windows
+from rppg_tf.inference import estimators
 from rppg_tf.inference.int8_cnn import Int8SpatialCnn
+from rppg_tf.inference.pulse_stream import PulseStream
 from rppg_tf.keras_compat import keras
-from rppg_tf.model import network
-from rppg_tf.model.pulse_head import PulseStream
+from rppg_tf.model import loading, network
 from rppg_tf.signals import background
 from rppg_tf.synthesis import patches
 from tests.support import (
@@ -138,7 +138,7 @@ def test_float_equals_keras(mode):
   cnn = int8_models.trained_cnn()
   quantisation = background.input_quantisation(mode)
   codes = comparison.random_codes(32)
-  expected = windows.float_features(cnn, quantisation, codes)
+  expected = estimators.float_features(cnn, quantisation, codes)
   opened = comparison.OnnxSpatialCnn(spatial_cnn.float_cnn(cnn), quantisation)
   found = opened.frame_features(codes)
   assert np.std(expected) > 0.1
@@ -165,7 +165,7 @@ def test_qdq_equals_tflite(name, tmp_path):
   opened = comparison.OnnxSpatialCnn(
     _qdq(content), background.input_quantisation(mode)
   )
-  rendered = windows.with_codes(_rendered(), mode)['codes']
+  rendered = estimators.with_codes(_rendered(), mode)['codes']
   for codes in (comparison.random_codes(32), rendered):
     assert np.std(int8_cnn.frame_features(codes)) > 5
     off = comparison.code_differences(int8_cnn, opened, codes)
@@ -218,7 +218,7 @@ def test_the_pulse_head_equals_keras_sample_by_sample():
   head, features = _head('pulse'), _features(930)
   content = _files()['pulse_step.onnx']
   _assert_within(comparison.step_differences(head, content, features))
-  stream = PulseStream(head)
+  stream = PulseStream.from_keras(head)
   expected = [stream.push(column) for column in features[:60]]
   found = comparison.head_stream(content, head, features[:60])
   np.testing.assert_allclose(found['pulse'], expected, atol=1e-5)
@@ -298,7 +298,7 @@ def test_the_command_takes_a_window_head(run_dir):
   flags = {**run_directory.read_flags(run_dir), 'head': 'window', **arguments}
   files.write_json(run_dir / run_directory.FLAGS, flags)
   for name in (run_directory.HEAD_WEIGHTS, run_directory.INT8_HEAD_WEIGHTS):
-    run_directory.save_weights(_head('window', **arguments), run_dir / name)
+    loading.save_weights(_head('window', **arguments), run_dir / name)
   words = ('tools.export_onnx', f'--run_dir={run_dir}')
   done = commands.run(*words, f'--data_dir={run_dir}')
   commands.assert_refused(done, 'the window head has none')

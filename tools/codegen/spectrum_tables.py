@@ -8,7 +8,7 @@ into the band. What both take from each rate's power is given back to it.
 import numpy as np
 
 from rppg_tf import contract
-from rppg_tf.model import pulse_head
+from rppg_tf.signals import spectrum
 
 # Every how many samples one is kept, and how many of those kept a sample
 # reaches: a low-pass of 24 taps.
@@ -35,8 +35,8 @@ def tables() -> dict[str, np.ndarray]:
     thinning_loss: power before by power after, float32 [71].
   """
   taps = _low_pass_taps()
-  hann = pulse_head.hann(contract.WINDOW_SAMPLES)
-  angles = 2 * np.pi * pulse_head.rates_bpm() / (60 * contract.GRID_RATE_HZ)
+  hann = spectrum.hann(contract.WINDOW_SAMPLES)
+  angles = 2 * np.pi * spectrum.rates_bpm() / (60 * contract.GRID_RATE_HZ)
   cosines = np.cos(THINNING * angles)
   padding = np.zeros(-contract.NUM_RATES % 4)
   response = np.exp(-1j * np.outer(angles, np.arange(len(taps)))) @ taps

@@ -13,7 +13,8 @@ import numpy as np
 
 from rppg_tf import contract
 from rppg_tf.keras_compat import keras
-from rppg_tf.model import pulse_head
+from rppg_tf.signals import pulse_constants
+from rppg_tf.signals import spectrum as signals_spectrum
 from tools.codegen import (
   pulse_head_templates,
   spectrum_tables,
@@ -123,7 +124,7 @@ def _pulse_values(head: keras.Model) -> dict:
   _check_outputs('rate_conv3', kernels[5])
   arrays = {
     **spectrum_tables.tables(),
-    'part_hann': pulse_head.hann(pulse_head.PART_SAMPLES),
+    'part_hann': signals_spectrum.hann(pulse_constants.PART_SAMPLES),
     'rate_skip': _rate_skip(head),
   }
   history = sum(kernel.shape[0] * kernel.shape[1] for kernel in kernels[:3])
@@ -163,10 +164,10 @@ def _wave_macs() -> int:
   Of a wave of colour, in every part: square and Hann of two signals, then
   gain and Hann of their sum.
   """
-  parts = (contract.WINDOW_SAMPLES - pulse_head.PART_SAMPLES) // (
-    pulse_head.PART_STRIDE
+  parts = (contract.WINDOW_SAMPLES - pulse_constants.PART_SAMPLES) // (
+    pulse_constants.PART_STRIDE
   ) + 1
-  colour = parts * pulse_head.PART_SAMPLES * (2 * 2 + 2)
+  colour = parts * pulse_constants.PART_SAMPLES * (2 * 2 + 2)
   spectrum = contract.NUM_RATES * spectrum_tables.num_thinned()
   spectrum += contract.WINDOW_SAMPLES * spectrum_tables.LOW_PASS_SPAN
   return (_NUM_WAVES - 1) * colour + _NUM_WAVES * spectrum
@@ -175,8 +176,8 @@ def _wave_macs() -> int:
 def _pulse_numbers() -> dict:
   """Returns the numbers of the pulse head that are not trained."""
   # Only the contract could break these: see take_stride and thin_out.
-  stride = pulse_head.PART_STRIDE
-  assert pulse_head.PART_SAMPLES % stride == 0
+  stride = pulse_constants.PART_STRIDE
+  assert pulse_constants.PART_SAMPLES % stride == 0
   assert contract.WINDOW_SAMPLES % stride == 0
   assert stride % spectrum_tables.THINNING == 0
   return {
@@ -188,16 +189,18 @@ def _pulse_numbers() -> dict:
     'thinning': spectrum_tables.THINNING,
     'low_pass_span': spectrum_tables.LOW_PASS_SPAN,
     'num_thinned': spectrum_tables.num_thinned(),
-    'part_samples': pulse_head.PART_SAMPLES,
+    'part_samples': pulse_constants.PART_SAMPLES,
     'part_stride': stride,
     'num_rates': contract.NUM_RATES,
     'rate_step_bpm': contract.RATE_STEP_BPM,
-    'settled_weight': float_literal(pulse_head.standardisation_weight()),
-    'variance_floor': float_literal(pulse_head.VARIANCE_FLOOR),
-    'deviation_floor': float_literal(pulse_head.DEVIATION_FLOOR),
-    'power_floor': float_literal(pulse_head.POWER_FLOOR),
+    'settled_weight': float_literal(pulse_constants.standardisation_weight()),
+    'variance_floor': float_literal(pulse_constants.VARIANCE_FLOOR),
+    'deviation_floor': float_literal(pulse_constants.DEVIATION_FLOOR),
+    'power_floor': float_literal(pulse_constants.POWER_FLOOR),
     'mean_power_floor': float_literal(_MEAN_POWER_FLOOR),
-    'confidence_limit_bpm': float_literal(pulse_head.confidence_limit_bpm()),
+    'confidence_limit_bpm': float_literal(
+      pulse_constants.confidence_limit_bpm()
+    ),
   }
 
 

@@ -7,6 +7,8 @@ import onnxruntime
 
 from rppg_tf import contract
 from rppg_tf.evaluation import metrics, windows
+from rppg_tf.inference import estimates as inference_estimates
+from rppg_tf.inference import estimators as inference_estimators
 from rppg_tf.inference.int8_cnn import Int8SpatialCnn
 from rppg_tf.keras_compat import keras
 from rppg_tf.quantisation import calibration
@@ -101,10 +103,12 @@ def pulse_correlations(
   def of_qdq(recording):
     features = qdq_cnn.frame_features(recording['codes'])
     features = chrominance.append(features, recording['chrominance'])
-    return windows.head_estimates(head, features, recording['timestamp_s'])
+    return inference_estimators.head_estimates(
+      head, features, recording['timestamp_s']
+    )
 
   estimators = {
-    'tflite': windows.int8_estimator(int8_cnn, head),
+    'tflite': inference_estimators.int8_estimator(int8_cnn, head),
     'qdq': of_qdq,
   }
   return [
@@ -200,7 +204,7 @@ def step_differences(
   """
   found = head_stream(content, head, features)
   expected = head(features[np.newaxis], training=False)
-  ends = windows.window_ends(len(features))
+  ends = inference_estimates.window_ends(len(features))
   estimates = ('heart_rate_bpm', 'confidence')
   found |= {name: found[name][ends] for name in estimates}
   return {

@@ -23,12 +23,12 @@ import numpy as np
 
 from rppg_tf import contract
 from rppg_tf.keras_compat import keras
-from rppg_tf.model import pulse_head
+from rppg_tf.signals import pulse_constants, spectrum
 from tools.onnx_export.graph import GraphBuilder
 
 _SAMPLES = contract.WINDOW_SAMPLES
 _FEATURES = contract.NUM_FRAME_FEATURES
-_PAST = pulse_head.KERNEL_SIZE - 1
+_PAST = pulse_constants.KERNEL_SIZE - 1
 _PULSE_CONVS = ('pulse_conv1', 'pulse_conv2', 'pulse')
 _RATE_CONVS = ('rate_conv1', 'rate_conv2', 'rate_conv3')
 _MEAN_POWER_FLOOR = 1e-12  # of pulse_head.WaveSpectra
@@ -110,7 +110,7 @@ def _standardise_window(graph: GraphBuilder) -> str:
   is a product with a triangular matrix.
   """
   weight = np.maximum(
-    pulse_head.standardisation_weight(),
+    pulse_constants.standardisation_weight(),
     np.float32(1) / np.arange(1, _SAMPLES + 1, dtype=np.float32),
   )[:, np.newaxis]
   keep = np.float32(1) - weight
@@ -144,7 +144,7 @@ def _recursion(keep: np.ndarray) -> np.ndarray:
 
 def _standardise(graph, x: str, mean: str, variance: str) -> str:
   """(x - mean) / sqrt(variance + VARIANCE_FLOOR)."""
-  floor = graph.floats('variance_floor', pulse_head.VARIANCE_FLOOR)
+  floor = graph.floats('variance_floor', pulse_constants.VARIANCE_FLOOR)
   floored = graph.add('Add', 'floored_variance', variance, floor)
   deviation = graph.add('Sqrt', 'deviation', floored)
   x = graph.add('Sub', 'off_mean', x, mean)
@@ -200,7 +200,7 @@ def _standardise_sample(graph: GraphBuilder) -> str:
   """One step of RunningStandardisation, as PulseStream; returns [1, 52]."""
   one = graph.floats('one', 1)
   seen = graph.add('Add', 'next_samples_seen', 'samples_seen', one)
-  settled = graph.floats('settled', pulse_head.standardisation_weight())
+  settled = graph.floats('settled', pulse_constants.standardisation_weight())
   share = graph.add('Div', 'share', one, seen)
   weight = graph.add('Max', 'weight', settled, share)
   away = graph.add('Sub', 'away', 'features', 'mean')
@@ -236,14 +236,14 @@ def _estimate(graph: GraphBuilder, head: keras.Model, samples: str) -> None:
   x = graph.add('Add', 'rate_scores', x, skip)  # [1, 1, 71]
   x = graph.reshape('rate_logits', x, [1, contract.NUM_RATES])
   probability = graph.add('Softmax', 'rate_probability', x, axis=-1)
-  rates = graph.floats('rates_bpm', pulse_head.rates_bpm())
+  rates = graph.floats('rates_bpm', spectrum.rates_bpm())
   cubes = graph.add('Mul', 'squares', probability, probability)
   cubes = graph.add('Mul', 'cubes', cubes, probability)
   moment = _sum(graph, 'moment', graph.add('Mul', 'moments', cubes, rates))
   bpm = graph.add('Div', 'heart_rate_bpm', moment, _sum(graph, 'total', cubes))
   distance = graph.add('Sub', 'off_estimate', rates, bpm)
   distance = graph.add('Abs', 'distance_bpm', distance)
-  limit = graph.floats('limit_bpm', pulse_head.confidence_limit_bpm())
+  limit = graph.floats('limit_bpm', pulse_constants.confidence_limit_bpm())
   near = graph.add('Sub', 'within_bpm', limit, distance)
   step = graph.floats('rate_step_bpm', contract.RATE_STEP_BPM)
   near = graph.add('Div', 'within_steps', near, step)
@@ -260,7 +260,7 @@ def _sum(graph: GraphBuilder, name: str, x: str) -> str:
 
 def _waves(graph: GraphBuilder, samples: str) -> str:
   """PulseWaves: [1, 5, 300] → [1, 3, 300], pulse, POS and CHROM."""
-  size, stride = pulse_head.PART_SAMPLES, pulse_head.PART_STRIDE
+  size, stride = pulse_constants.PART_SAMPLES, pulse_constants.PART_STRIDE
   starts = np.arange(0, _SAMPLES - size + 1, stride)
   places = starts[:, np.newaxis] + np.arange(size)  # [22, 48]
   pulse = graph.cut('pulse_samples', samples, 0, 1, 1)
@@ -281,7 +281,7 @@ def _waves(graph: GraphBuilder, samples: str) -> str:
   )
   of_first = graph.add('Gather', 'of_first', deviation, first, axis=1)
   of_second = graph.add('Gather', 'of_second', deviation, second, axis=1)
-  floor = graph.floats('deviation_floor', pulse_head.DEVIATION_FLOOR)
+  floor = graph.floats('deviation_floor', pulse_constants.DEVIATION_FLOOR)
   of_second = graph.add('Add', 'floored_deviation', of_second, floor)
   gain = graph.add('Div', 'ratio', of_first, of_second)
   sign = graph.floats('sign', np.reshape([1, -1], (1, 2, 1, 1)))
@@ -299,12 +299,12 @@ def _added_up(graph: GraphBuilder, parts: str) -> str:
   A transposed convolution whose kernel for place i of a part is Hann's value
   there and 0 elsewhere.
   """
-  size = pulse_head.PART_SAMPLES
+  size = pulse_constants.PART_SAMPLES
   parts = graph.add('Transpose', 'by_place', parts, perm=[0, 1, 3, 2])
   parts = graph.reshape('places', parts, [1, 2 * size, -1])  # [1, 96, 22]
-  kernel = np.diag(pulse_head.hann(size))[:, np.newaxis]  # [48, 1, 48]
+  kernel = np.diag(spectrum.hann(size))[:, np.newaxis]  # [48, 1, 48]
   kernel = graph.floats('part_hann', np.concatenate([kernel, kernel]))
-  strides = [pulse_head.PART_STRIDE]
+  strides = [pulse_constants.PART_STRIDE]
   return graph.add(
     'ConvTranspose', 'colour_waves', parts, kernel, group=2, strides=strides
   )
@@ -320,10 +320,10 @@ def _spectra(graph: GraphBuilder, waves: str) -> str:
   """WaveSpectra: [1, 3, 300] → [1, 3, 71]."""
   x = _off_mean(graph, 'wave', waves, 2)
   x = graph.add(
-    'Mul', 'weighted', x, graph.floats('hann', pulse_head.hann(_SAMPLES))
+    'Mul', 'weighted', x, graph.floats('hann', spectrum.hann(_SAMPLES))
   )
   squares = []
-  basis = np.split(pulse_head.fourier_basis(), 2, axis=1)
+  basis = np.split(spectrum.fourier_basis(), 2, axis=1)
   for name, part in zip(('real', 'imaginary'), basis, strict=True):
     part = graph.add('MatMul', name, x, graph.floats(f'{name}_basis', part))
     squares.append(graph.add('Mul', f'{name}_square', part, part))
@@ -332,6 +332,6 @@ def _spectra(graph: GraphBuilder, waves: str) -> str:
   floor = graph.floats('mean_power_floor', _MEAN_POWER_FLOOR)
   mean = graph.add('Add', 'floored_mean_power', mean, floor)
   relative = graph.add('Div', 'relative_power', power, mean)
-  floor = graph.floats('power_floor', pulse_head.POWER_FLOOR)
+  floor = graph.floats('power_floor', pulse_constants.POWER_FLOOR)
   relative = graph.add('Add', 'floored_power', relative, floor)
   return graph.add('Log', 'level', relative)

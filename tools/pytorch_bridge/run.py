@@ -11,9 +11,10 @@ import torch
 from rppg_tf import contract, run_directory
 from rppg_tf.data import clips
 from rppg_tf.errors import InputError
-from rppg_tf.evaluation import windows as evaluation_windows
 from rppg_tf.files import write_bytes, write_json
+from rppg_tf.inference import estimators
 from rppg_tf.keras_compat import keras
+from rppg_tf.model import loading
 from rppg_tf.signals import background
 from tools.pytorch_bridge import file as pytorch_file
 from tools.pytorch_bridge import weights
@@ -121,7 +122,7 @@ def export_weights(run_dir: pathlib.Path, pth: pathlib.Path) -> float:
       f'{run_dir}: is {values["width"]} times as wide as UltraLightRPPG; give '
       'a run with --width=1'
     )
-  cnn, head = run_directory.load_float(run_dir)
+  cnn, head = loading.load_float(run_dir)
   state = weights.from_keras(cnn, head)
   difference_bpm = _checked(cnn, head, state)
   content = io.BytesIO()
@@ -224,6 +225,6 @@ def keras_bpm(
     frames, np.arange(len(frames)), np.ones(len(frames), bool), 'none'
   )
   quantisation = background.input_quantisation('none')
-  features = evaluation_windows.float_features(cnn, quantisation, codes)
+  features = estimators.float_features(cnn, quantisation, codes)
   outputs = head(features[np.newaxis], training=False)
   return outputs['heart_rate_bpm'].numpy()[0]

@@ -12,8 +12,11 @@ from rppg_tf.data import clips
 from rppg_tf.errors import InputError
 from rppg_tf.evaluation import metrics, pulse_correlation, windows
 from rppg_tf.files import read_json, write_bytes
+from rppg_tf.inference import estimates as inference_estimates
+from rppg_tf.inference import estimators as inference_estimators
 from rppg_tf.inference.int8_cnn import Int8SpatialCnn
 from rppg_tf.keras_compat import keras
+from rppg_tf.model import loading
 from rppg_tf.quantisation import calibration, convert
 from rppg_tf.signals import background
 from tools.quantisation.codes import Collector, Usage, mean_of_rois
@@ -47,7 +50,7 @@ class Case:
   head: keras.Model
   pool: calibration.Pool
   files: dict[str, pathlib.Path]
-  estimators: dict[str, windows.Estimator]
+  estimators: dict[str, inference_estimates.Estimator]
 
 
 def open_case(
@@ -67,7 +70,7 @@ def open_case(
   split = read_json(run_dir / run_directory.SPLIT)
   _check_subjects(run_dir, data_dir, values['roi_geometry'], split)
   quantisation = run_directory.input_quantisation(run_dir)
-  spatial_cnn, head = run_directory.load_float(run_dir)
+  spatial_cnn, head = loading.load_float(run_dir)
   pool = training_pool(
     data_dir, values['roi_geometry'], split['train'], values['background']
   )
@@ -79,12 +82,16 @@ def open_case(
   heads = {'ptq': head}
   if (run_dir / run_directory.INT8_MODEL).is_file():
     files['qat'] = run_dir / run_directory.INT8_MODEL
-    heads['qat'] = run_directory.load_int8_head(run_dir)
+    heads['qat'] = loading.load_int8_head(run_dir)
   estimators = {
-    'float': windows.float_estimator(spatial_cnn, head, quantisation)
+    'float': inference_estimators.float_estimator(
+      spatial_cnn, head, quantisation
+    )
   }
   for name, path in files.items():
-    estimators[name] = windows.int8_estimator(Int8SpatialCnn(path), heads[name])
+    estimators[name] = inference_estimators.int8_estimator(
+      Int8SpatialCnn(path), heads[name]
+    )
   return Case(
     data_dir,
     values['roi_geometry'],
@@ -149,7 +156,7 @@ def collect(
   examples: Iterable[dict],
   num_examples: int,
   mode: str,
-  estimators: dict[str, windows.Estimator],
+  estimators: dict[str, inference_estimates.Estimator],
   int8_cnns: dict[str, tuple[Int8SpatialCnn, str]],
 ) -> Collected:
   """Runs every estimator and INT8 CNN over the recordings, once.

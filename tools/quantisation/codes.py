@@ -9,8 +9,7 @@ import dataclasses
 import numpy as np
 from scipy import signal
 
-from rppg_tf.evaluation import baselines
-from rppg_tf.signals import resampling
+from rppg_tf.signals import resampling, unsupervised
 
 _HIGHEST_CODE = 127
 # The share of a feature's codes at the end of the range that is called out.
@@ -124,8 +123,8 @@ def pulse_response(
     timestamp_s: float64 [frames].
   """
   on_grid = resampling.to_grid(codes.astype(np.float32), timestamp_s)
-  moving = baselines.band_passed(on_grid.T.astype(np.float64))
-  reference = baselines.band_passed(
+  moving = unsupervised.band_passed(on_grid.T.astype(np.float64))
+  reference = unsupervised.band_passed(
     resampling.to_grid(ppg, timestamp_s).astype(np.float64)
   )
   deviation = np.std(reference)

@@ -5,8 +5,10 @@ import pathlib
 from rppg_tf import run_directory
 from rppg_tf.errors import InputError
 from rppg_tf.evaluation import pulse_correlation, windows
+from rppg_tf.inference import estimators as inference_estimators
 from rppg_tf.inference.int8_cnn import Int8SpatialCnn
 from rppg_tf.keras_compat import keras
+from rppg_tf.model import loading
 from rppg_tf.quantisation import convert
 from tools.n6 import rules
 
@@ -39,14 +41,16 @@ class KeepBestInt8(keras.callbacks.Callback):
     if self.best is None or errors['mae_bpm'] < self.best['mae_bpm']:
       self.best = errors
       beside.replace(self._run_dir / run_directory.INT8_MODEL)
-      run_directory.save_weights(
+      loading.save_weights(
         self._head, self._run_dir / run_directory.INT8_HEAD_WEIGHTS
       )
     else:
       beside.unlink()
 
   def _errors(self, int8_cnn: Int8SpatialCnn) -> dict:
-    estimators = {'int8': windows.int8_estimator(int8_cnn, self._head)}
+    estimators = {
+      'int8': inference_estimators.int8_estimator(int8_cnn, self._head)
+    }
     rows = []
     for recording, estimates in windows.estimated(
       self._validation, self._mode, estimators

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import tqdm
 
-from rppg_tf.evaluation import windows
+from rppg_tf.inference import estimates
+from rppg_tf.inference import estimators as inference_estimators
 from rppg_tf.inference.int8_cnn import Int8SpatialCnn
 from rppg_tf.quantisation import calibration, convert
 from tools.quantisation.case import Case
@@ -73,13 +74,13 @@ def trials(case: Case, num_seeds: int) -> list[Trial]:
 
 def estimators(
   case: Case, made: list[Trial], folder: pathlib.Path
-) -> dict[str, windows.Estimator]:
+) -> dict[str, estimates.Estimator]:
   """Returns an estimator a trial, all with the float model's head."""
   found = {}
   for trial in made:
     path = folder / f'{trial.name}.tflite'
     path.write_bytes(trial.content)
-    found[trial.name] = windows.int8_estimator(
+    found[trial.name] = inference_estimators.int8_estimator(
       Int8SpatialCnn(path, num_threads=1), case.head
     )
   return found
