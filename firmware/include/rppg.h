@@ -207,8 +207,8 @@ typedef struct {
   double last_s;
   uint32_t frames_seen;
   float colour[RPPG_NUM_CHANNELS]; /* of the mid face */
-  float background[RPPG_NUM_ROIS][RPPG_ROI_SIZE_PX * RPPG_ROI_SIZE_PX *
-                                  RPPG_NUM_CHANNELS];
+  float background[RPPG_NUM_ROIS]
+                  [RPPG_ROI_SIZE_PX * RPPG_ROI_SIZE_PX * RPPG_NUM_CHANNELS];
 } rppg_background_t;
 
 /* What a frame leaves for the temporal head: the regions' features, then the
@@ -220,7 +220,7 @@ typedef struct {
 typedef struct {
   rppg_features_t frames[2];
   double elapsed_s[2];
-  int32_t newest; /* index of the newest frame above */
+  int32_t newest;      /* index of the newest frame above */
   uint32_t num_frames; /* stays at 2 once there */
   uint32_t num_samples;
 } rppg_timeline_t;

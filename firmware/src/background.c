@@ -61,13 +61,13 @@ void rppg_background_push(rppg_background_t *state, int32_t roi, float weight,
     const float32x4_t pixel = vcvtq_f32_u32(vldrbq_u32(&patch[at]));
     const float32x4_t before = vldrwq_f32(&background[at]);
     const float32x4_t ratio = divide(pixel, vaddq_n_f32(before, 1.0f));
-    const int32x4_t code = vcvtnq_s32_f32(
-        vmulq_n_f32(vsubq_n_f32(ratio, 1.0f), RPPG_CODE_GAIN));
+    const int32x4_t code =
+        vcvtnq_s32_f32(vmulq_n_f32(vsubq_n_f32(ratio, 1.0f), RPPG_CODE_GAIN));
     vstrbq_s32(&codes[at], vminq_s32(vmaxq_s32(code, vdupq_n_s32(INT8_MIN)),
                                      vdupq_n_s32(INT8_MAX)));
-    vstrwq_f32(&background[at],
-               vaddq_f32(before, vmulq_n_f32(vsubq_f32(pixel, before),
-                                             weight)));
+    vstrwq_f32(
+        &background[at],
+        vaddq_f32(before, vmulq_n_f32(vsubq_f32(pixel, before), weight)));
   }
 #else
   for (int32_t index = 0; index < NUM_VALUES; ++index) {
@@ -81,8 +81,7 @@ void rppg_background_push(rppg_background_t *state, int32_t roi, float weight,
 }
 
 void rppg_chrominance_push(rppg_background_t *state, float weight,
-                           const float rgb[RPPG_NUM_CHANNELS],
-                           int16_t *codes) {
+                           const float rgb[RPPG_NUM_CHANNELS], int16_t *codes) {
   static const float projections[RPPG_NUM_CHROMINANCE][RPPG_NUM_CHANNELS] =
       RPPG_CHROMINANCE_PROJECTIONS;
   const int32_t is_first = (state->frames_seen == 1u);
@@ -97,7 +96,6 @@ void rppg_chrominance_push(rppg_background_t *state, float weight,
     const float *by = projections[index];
     const float value =
         by[0] * change[0] + by[1] * change[1] + by[2] * change[2];
-    codes[index] =
-        (int16_t)to_code(value, (float)INT16_MIN, (float)INT16_MAX);
+    codes[index] = (int16_t)to_code(value, (float)INT16_MIN, (float)INT16_MAX);
   }
 }

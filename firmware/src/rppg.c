@@ -262,8 +262,7 @@ rppg_status_t rppg_face_box(const rppg_state_t *state, rppg_box_t *box) {
   if ((state == NULL) || (box == NULL)) {
     return RPPG_BAD_ARGUMENT;
   }
-  const rppg_box_t *held =
-      rppg_face_box_at(&state->face_box, state->last_us);
+  const rppg_box_t *held = rppg_face_box_at(&state->face_box, state->last_us);
   if (held == NULL) {
     return RPPG_NO_FACE;
   }
