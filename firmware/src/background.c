@@ -20,8 +20,8 @@ float rppg_background_begin(rppg_background_t *state, double elapsed_s) {
   }
   state->last_s = elapsed_s;
   const double share = 1.0 - exp(-since_s / RPPG_BACKGROUND_TIME_CONSTANT_S);
-  const double least = 1.0 / (double)state->frames_seen;
-  return (float)((share > least) ? share : least);
+  const double minimum = 1.0 / (double)state->frames_seen;
+  return (float)((share > minimum) ? share : minimum);
 }
 
 /* Rounds to the nearest code. The limits are whole: to cut before rounding is
@@ -32,16 +32,17 @@ static float to_code(float value, float low, float high) {
 
 #if RPPG_HAS_HELIUM
 /* Helium does not divide. */
-static inline float32x4_t divide(float32x4_t top, float32x4_t bottom) {
-  float tops[4];
-  float bottoms[4];
-  vstrwq_f32(tops, top);
-  vstrwq_f32(bottoms, bottom);
-  tops[0] /= bottoms[0];
-  tops[1] /= bottoms[1];
-  tops[2] /= bottoms[2];
-  tops[3] /= bottoms[3];
-  return vldrwq_f32(tops);
+static inline float32x4_t divide(float32x4_t numerator,
+                                 float32x4_t denominator) {
+  float numerators[4];
+  float denominators[4];
+  vstrwq_f32(numerators, numerator);
+  vstrwq_f32(denominators, denominator);
+  numerators[0] /= denominators[0];
+  numerators[1] /= denominators[1];
+  numerators[2] /= denominators[2];
+  numerators[3] /= denominators[3];
+  return vldrwq_f32(numerators);
 }
 
 typedef char values_are_whole_vectors[(NUM_VALUES % 4 == 0) ? 1 : -1];

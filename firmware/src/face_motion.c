@@ -35,7 +35,7 @@ typedef struct {
 /* Sums of a strip's columns fit 16 bits. */
 enum { MAX_ROWS = 65535 / 255, MAX_PACKED_ROWS = 65535 / (3 * 255) };
 
-static int32_t least(int32_t one, int32_t other) {
+static int32_t min_i32(int32_t one, int32_t other) {
   return (one < other) ? one : other;
 }
 
@@ -68,7 +68,7 @@ static void sum_strip(const uint8_t *bytes, const rows_t *rows, int32_t skip,
   uint16x8_t seconds1 = pairs0;
   for (int32_t row = 0; row < rows->num; row += rows->bin_px) {
     uint32_t sum = *row_bins;
-    for (int32_t left = least(rows->bin_px, rows->num - row); left > 0;
+    for (int32_t left = min_i32(rows->bin_px, rows->num - row); left > 0;
          --left) {
       uint8x16_t values = vldrbq_u8(&bytes[0]);
       uint16x8_t pair = vreinterpretq_u16_u8(values);
@@ -119,7 +119,7 @@ static void sum_packed_strip(const uint8_t *bytes, const rows_t *rows,
     uint16x8_t all1 = all0;
     uint16x8_t reds0 = all0;
     uint16x8_t reds1 = all0;
-    for (int32_t left = least(rows->bin_px, rows->num - row); left > 0;
+    for (int32_t left = min_i32(rows->bin_px, rows->num - row); left > 0;
          --left) {
       add_packed(&bytes[0], &all0, &reds0);
       add_packed(&bytes[16], &all1, &reds1);
@@ -152,7 +152,7 @@ static void sum_strip(const uint8_t *bytes, const rows_t *rows, int32_t skip,
   uint32_t sums13 = 0u;
   uint32_t before = 0u;
   for (int32_t row = 0; row < rows->num; row += rows->bin_px) {
-    for (int32_t left = least(rows->bin_px, rows->num - row); left > 0;
+    for (int32_t left = min_i32(rows->bin_px, rows->num - row); left > 0;
          --left) {
       const uint32_t word = (uint32_t)bytes[0] | ((uint32_t)bytes[1] << 8) |
                             ((uint32_t)bytes[2] << 16) |
@@ -243,7 +243,7 @@ static void add_rows(const uint8_t *corner, const rows_t *rows,
   }
   for (int32_t next = 0; next < num_columns; next += strip) {
     uint16_t sums[MAX_COLUMNS];
-    const int32_t first = least(next, num_columns - strip);
+    const int32_t first = min_i32(next, num_columns - strip);
     const int32_t skip = next - first;
     const uint8_t *bytes = &corner[first * column_bytes];
 #if RPPG_HAS_HELIUM
@@ -273,7 +273,7 @@ static int32_t take_profiles(const rppg_image_t *image, const rppg_box_t *box,
   if ((region.x0 < 0) || (region.y0 < 0) ||
       (region.x1 > (int32_t)image->width_px) ||
       (region.y1 > (int32_t)image->height_px) ||
-      (least(width, height) < RPPG_MIN_BINS)) {
+      (min_i32(width, height) < RPPG_MIN_BINS)) {
     return 0;
   }
   begin_profile(columns, width);
@@ -284,7 +284,7 @@ static int32_t take_profiles(const rppg_image_t *image, const rppg_box_t *box,
   uint32_t *row_bins = rows->sums;
   for (int32_t y = 0; y < height; y += rows_at_once) {
     const uint8_t *corner = rppg_pixel_at(image, region.x0, region.y0 + y);
-    const rows_t some = {image->stride_bytes, least(rows_at_once, height - y),
+    const rows_t some = {image->stride_bytes, min_i32(rows_at_once, height - y),
                          rows->bin_px, is_packed};
     add_rows(corner, &some, width, columns, row_bins);
     row_bins += bins_at_once;
@@ -303,7 +303,7 @@ typedef char
 
 static int32_t limited(int32_t value, int32_t limit) {
   const int32_t low = (value > -limit) ? value : -limit;
-  return least(low, limit);
+  return min_i32(low, limit);
 }
 
 /* How far a profile lies behind its template, in 1/RPPG_SUBPIXELS pixel: the

@@ -107,7 +107,7 @@ static int32x4_t finish4(const spatial_cnn_layer_t *layer, int32_t output,
 /* --- Convolution with pool -------------------------------------------------
  */
 
-static int32_t larger(int32_t one, int32_t other) {
+static int32_t max_i32(int32_t one, int32_t other) {
   return (one > other) ? one : other;
 }
 
@@ -186,7 +186,7 @@ static int32_t largest_sum2(const int8_t *corner, const int8_t *weights) {
     corner += ROW1;
     weights += 3 * CHANNELS1;
   }
-  return larger(larger(sum0, sum1), larger(sum2, sum3));
+  return max_i32(max_i32(sum0, sum1), max_i32(sum2, sum3));
 }
 
 static void convolve2(void) {
@@ -281,8 +281,8 @@ static inline void largest_sums(const int8_t *corner, int32_t channels,
     weights += 3 * channels;
   }
   for (int32_t output = 0; output < 2; ++output) {
-    largest[output] = larger(larger(sums[output][0], sums[output][1]),
-                             larger(sums[output][2], sums[output][3]));
+    largest[output] = max_i32(max_i32(sums[output][0], sums[output][1]),
+                              max_i32(sums[output][2], sums[output][3]));
   }
 }
 
