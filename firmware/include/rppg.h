@@ -61,11 +61,12 @@ extern "C" {
 /* Longer than this: everything but the face box starts anew. */
 #define RPPG_RESTART_AFTER_US (RPPG_WINDOW_S * INT64_C(1000000))
 
-/* What rppg_push_frame and rppg_estimate return.
+/* What the functions return.
  *
- * Of rppg_push_frame: up to RPPG_RESTARTED the frame was used; from
- * RPPG_TIME_BACKWARDS on it was not. Where more than one is true, the first of
- * RESTARTED, NO_FACE, GAP, DROPPED is returned.
+ * 0 or more: the call did its work, and a positive status adds something about
+ * the signal. Less than 0: the call's arguments, or its frame, were not used.
+ * Where more than one is true of a push, the first of RESTARTED, NO_FACE, GAP,
+ * DROPPED is returned.
  */
 typedef enum {
   RPPG_OK = 0,
@@ -81,15 +82,15 @@ typedef enum {
   RPPG_GAP = 4,
   /* Push: more than 10 s since the last frame; begun anew. */
   RPPG_RESTARTED = 5,
-  /* Push: older than the last frame. Nothing was changed. If the clock was
-   * set back for good, call rppg_init. */
-  RPPG_TIME_BACKWARDS = 6,
   /* A pointer is NULL, or a number is out of its range. Nothing was changed.
    */
-  RPPG_BAD_ARGUMENT = 7,
+  RPPG_BAD_ARGUMENT = -1,
+  /* Push: older than the last frame. Nothing was changed. If the clock was
+   * set back for good, call rppg_init. */
+  RPPG_TIME_BACKWARDS = -2,
   /* The CNN's port reported an error: as if the frame had been dropped. From
    * rppg_init: the CNN could not be started. */
-  RPPG_CNN_ERROR = 8
+  RPPG_CNN_ERROR = -3
 } rppg_status_t;
 
 /* Order of bytes in memory, from the lowest address. */

@@ -28,6 +28,15 @@ static const rppg_face_t not_found = {RPPG_FACE_NOT_FOUND, 0, 0, 0, 0, 0u};
     }                                                      \
   } while (0)
 
+/* What was not used is negative; what was used is not. */
+typedef char statuses_have_their_signs
+    [((RPPG_BAD_ARGUMENT < 0) && (RPPG_TIME_BACKWARDS < 0) &&
+      (RPPG_CNN_ERROR < 0) && (RPPG_OK == 0) && (RPPG_NOT_READY > 0) &&
+      (RPPG_NO_FACE > 0) && (RPPG_DROPPED > 0) && (RPPG_GAP > 0) &&
+      (RPPG_RESTARTED > 0))
+         ? 1
+         : -1];
+
 static void begin(void) {
   uint32_t noise = 1u;
   for (uint32_t index = 0; index < sizeof pixels; ++index) {
