@@ -129,7 +129,8 @@ typedef struct {
 } rppg_face_t;
 
 typedef struct {
-  float heart_rate_bpm; /* 40 ... 180; 0 while not ready */
+  /* RPPG_MIN_RATE_BPM ... RPPG_MAX_RATE_BPM; 0 while not ready. */
+  float heart_rate_bpm;
   /* In [0, 1]; 0 while not ready. Below the threshold in the confidence.json
    * of the model's run, do not show the heart rate. */
   float confidence;

@@ -157,8 +157,8 @@ static int missing_face(void) {
   time_us += 2 * FRAME_US;
   CHECK(push(&face, time_us) == RPPG_OK);
   CHECK(rppg_estimate(&state, &estimate) == RPPG_OK);
-  CHECK((estimate.heart_rate_bpm >= 40.0f) &&
-        (estimate.heart_rate_bpm <= 180.0f));
+  CHECK((estimate.heart_rate_bpm >= (float)RPPG_MIN_RATE_BPM) &&
+        (estimate.heart_rate_bpm <= (float)RPPG_MAX_RATE_BPM));
   /* The box is held for one second. */
   const int64_t seen_us = time_us;
   while (time_us + FRAME_US <= seen_us + RPPG_MAX_FACE_HOLD_US) {
