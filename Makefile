@@ -75,6 +75,7 @@ demo: $(DEMO)/quantised
 test: .venv/installed .venv/pytorch .venv/onnx
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(MAKE) -s -C firmware format-check
 	$(BIN)/python -m pytest -n 2 --dist loadfile \
 	  --no-loadscope-reorder --durations=20
 

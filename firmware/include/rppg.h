@@ -38,11 +38,11 @@
 #include <stdint.h>
 
 #include "rppg_contract.h"
-#include "temporal_head.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+/* Of this library; rppg_tf's own. */
+#define RPPG_VERSION_MAJOR 0
+#define RPPG_VERSION_MINOR 1
+#define RPPG_VERSION_PATCH 0
 
 /* Upper limit of sizeof(rppg_state_t). */
 #define RPPG_STATE_BYTES 64000
@@ -61,11 +61,12 @@ extern "C" {
 /* Longer than this: everything but the face box starts anew. */
 #define RPPG_RESTART_AFTER_US (RPPG_WINDOW_S * INT64_C(1000000))
 
-/* What rppg_push_frame and rppg_estimate return.
+/* What the functions return.
  *
- * Of rppg_push_frame: up to RPPG_RESTARTED the frame was used; from
- * RPPG_TIME_BACKWARDS on it was not. Where more than one is true, the first of
- * RESTARTED, NO_FACE, GAP, DROPPED is returned.
+ * 0 or more: the call did its work, and a positive status adds something about
+ * the signal. Less than 0: the call's arguments, or its frame, were not used.
+ * Where more than one is true of a push, the first of RESTARTED, NO_FACE, GAP,
+ * DROPPED is returned.
  */
 typedef enum {
   RPPG_OK = 0,
@@ -81,15 +82,15 @@ typedef enum {
   RPPG_GAP = 4,
   /* Push: more than 10 s since the last frame; begun anew. */
   RPPG_RESTARTED = 5,
-  /* Push: older than the last frame. Nothing was changed. If the clock was
-   * set back for good, call rppg_init. */
-  RPPG_TIME_BACKWARDS = 6,
   /* A pointer is NULL, or a number is out of its range. Nothing was changed.
    */
-  RPPG_BAD_ARGUMENT = 7,
+  RPPG_BAD_ARGUMENT = -1,
+  /* Push: older than the last frame. Nothing was changed. If the clock was
+   * set back for good, call rppg_init. */
+  RPPG_TIME_BACKWARDS = -2,
   /* The CNN's port reported an error: as if the frame had been dropped. From
    * rppg_init: the CNN could not be started. */
-  RPPG_CNN_ERROR = 8
+  RPPG_CNN_ERROR = -3
 } rppg_status_t;
 
 /* Order of bytes in memory, from the lowest address. */
@@ -128,7 +129,8 @@ typedef struct {
 } rppg_face_t;
 
 typedef struct {
-  float heart_rate_bpm; /* 40 ... 180; 0 while not ready */
+  /* RPPG_MIN_RATE_BPM ... RPPG_MAX_RATE_BPM; 0 while not ready. */
+  float heart_rate_bpm;
   /* In [0, 1]; 0 while not ready. Below the threshold in the confidence.json
    * of the model's run, do not show the heart rate. */
   float confidence;
@@ -138,112 +140,17 @@ typedef struct {
   uint32_t num_samples;
 } rppg_estimate_t;
 
-/* --- Private: only the functions below read or write what follows. --- */
-
+/* A box in the image, in pixels; may reach out of the image. */
 typedef struct {
   int32_t x, y, width, height;
 } rppg_box_t;
 
-typedef struct {
-  rppg_box_t recent[RPPG_NUM_RECENT_DETECTIONS]; /* ring */
-  int32_t num_recent;
-  int32_t next_recent;
-  rppg_box_t box;
-  uint8_t has_box;
-  uint8_t is_settled;
-  uint8_t has_missed; /* the last detection found nothing, or none was made */
-  int64_t last_try_us;
-  int64_t last_seen_us;
-} rppg_face_box_t;
+/* rppg_state_t, for the caller to allocate. Its members are private. */
+#include "rppg_state.h"
 
-/* How far the head has moved, to the right and down, in 1/RPPG_SUBPIXELS of a
- * pixel. */
-typedef struct {
-  int32_t x, y;
-} rppg_shift_t;
-
-typedef struct {
-  rppg_box_t box; /* that the templates are of; zeros without one */
-  rppg_shift_t shift;
-  /* Sums over the columns and over the rows of the box, mean 1. */
-  float template_x[RPPG_MAX_BINS];
-  float template_y[RPPG_MAX_BINS];
-  uint8_t has_template;
-} rppg_face_motion_t;
-
-/* The source pixels of one target pixel along one side: `num` from `first`
- * on, with weights that differ at both ends. */
-typedef struct {
-  uint16_t first;
-  uint16_t num;
-  float first_weight;
-  float middle_weight;
-  float last_weight;
-} rppg_span_t;
-
-/* One source pixel of each of four target pixels side by side. */
-typedef struct {
-  uint16_t offsets[4]; /* bytes from the region's first pixel in the row */
-  float weights[4];
-} rppg_tap_t;
-
-/* Of the widest row there is: a ninth of it. */
-#define RPPG_MAX_TAPS (RPPG_MAX_SIDE_PX / RPPG_ROI_SIZE_PX + 3)
-
-/* What cutting a region needs for a moment; here it is not on the stack. */
-typedef struct {
-  uint16_t num_taps[RPPG_ROI_SIZE_PX / 4];
-  union {
-    rppg_tap_t taps[RPPG_MAX_TAPS];      /* with Helium */
-    rppg_span_t spans[RPPG_ROI_SIZE_PX]; /* without */
-  } columns;
-  /* Channel by channel. */
-  float row[RPPG_NUM_CHANNELS * RPPG_ROI_SIZE_PX];
-  float sums[RPPG_NUM_CHANNELS * RPPG_ROI_SIZE_PX];
-} rppg_cut_scratch_t;
-
-typedef struct {
-  /* Small members first: their addresses take less code. */
-  double last_s;
-  uint32_t frames_seen;
-  float colour[RPPG_NUM_CHANNELS]; /* of the mid face */
-  float background[RPPG_NUM_ROIS][RPPG_ROI_SIZE_PX * RPPG_ROI_SIZE_PX *
-                                  RPPG_NUM_CHANNELS];
-} rppg_background_t;
-
-/* What a frame leaves for the temporal head: the regions' features, then the
- * mid face's chrominance. */
-typedef struct {
-  int16_t codes[RPPG_NUM_FRAME_FEATURES];
-} rppg_features_t;
-
-typedef struct {
-  rppg_features_t frames[2];
-  double elapsed_s[2];
-  int32_t newest; /* index of the newest frame above */
-  uint32_t num_frames; /* stays at 2 once there */
-  uint32_t num_samples;
-} rppg_timeline_t;
-
-typedef struct {
-  rppg_face_box_t face_box;
-  rppg_face_motion_t motion;
-  rppg_background_t background;
-  rppg_timeline_t timeline;
-  temporal_head_state_t head;
-  rppg_cut_scratch_t scratch;
-  int8_t codes[RPPG_ROI_SIZE_PX * RPPG_ROI_SIZE_PX * RPPG_NUM_CHANNELS];
-  int64_t origin_us;    /* time of the first frame used */
-  int64_t last_used_us; /* time of the newest frame used */
-  int64_t last_us;      /* time of the newest frame, used or not */
-  double last_no_face_s;
-  double last_gap_s;
-  float mid_face_rgb[RPPG_NUM_CHANNELS];
-  uint8_t has_used;   /* a frame was used since the start */
-  uint8_t has_frames; /* a frame was pushed since rppg_init */
-} rppg_state_t;
-
-/* --- End of private --- */
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* Forgets everything and starts the CNN. Must come before the first push.
  *

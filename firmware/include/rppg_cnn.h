@@ -21,19 +21,20 @@ extern "C" {
 #endif
 
 enum {
-  RPPG_CNN_INPUT_BYTES =
-      RPPG_ROI_SIZE_PX * RPPG_ROI_SIZE_PX * RPPG_NUM_CHANNELS,
+  RPPG_CNN_INPUT_BYTES = RPPG_ROI_SIZE_PX * RPPG_ROI_SIZE_PX *
+      RPPG_NUM_CHANNELS,
   RPPG_CNN_OUTPUT_BYTES = RPPG_NUM_SPATIAL_FEATURES
 };
 
+/* Errors are negative. */
 typedef enum {
   RPPG_CNN_OK = 0,
   /* rppg_cnn_run before rppg_cnn_init, or after rppg_cnn_deinit. */
-  RPPG_CNN_NOT_STARTED = 1,
+  RPPG_CNN_NOT_STARTED = -1,
   /* The network is not the one that the contract describes. */
-  RPPG_CNN_WRONG_NETWORK = 2,
+  RPPG_CNN_WRONG_NETWORK = -2,
   /* The runtime reported an error, or never came to an end. */
-  RPPG_CNN_FAILED = 3
+  RPPG_CNN_FAILED = -3
 } rppg_cnn_status_t;
 
 /* Starts the CNN; may be called again. */

@@ -20,8 +20,8 @@ float rppg_background_begin(rppg_background_t *state, double elapsed_s) {
   }
   state->last_s = elapsed_s;
   const double share = 1.0 - exp(-since_s / RPPG_BACKGROUND_TIME_CONSTANT_S);
-  const double least = 1.0 / (double)state->frames_seen;
-  return (float)((share > least) ? share : least);
+  const double minimum = 1.0 / (double)state->frames_seen;
+  return (float)((share > minimum) ? share : minimum);
 }
 
 /* Rounds to the nearest code. The limits are whole: to cut before rounding is
@@ -32,16 +32,17 @@ static float to_code(float value, float low, float high) {
 
 #if RPPG_HAS_HELIUM
 /* Helium does not divide. */
-static inline float32x4_t divide(float32x4_t top, float32x4_t bottom) {
-  float tops[4];
-  float bottoms[4];
-  vstrwq_f32(tops, top);
-  vstrwq_f32(bottoms, bottom);
-  tops[0] /= bottoms[0];
-  tops[1] /= bottoms[1];
-  tops[2] /= bottoms[2];
-  tops[3] /= bottoms[3];
-  return vldrwq_f32(tops);
+static inline float32x4_t divide(float32x4_t numerator,
+                                 float32x4_t denominator) {
+  float numerators[4];
+  float denominators[4];
+  vstrwq_f32(numerators, numerator);
+  vstrwq_f32(denominators, denominator);
+  numerators[0] /= denominators[0];
+  numerators[1] /= denominators[1];
+  numerators[2] /= denominators[2];
+  numerators[3] /= denominators[3];
+  return vldrwq_f32(numerators);
 }
 
 typedef char values_are_whole_vectors[(NUM_VALUES % 4 == 0) ? 1 : -1];
@@ -61,13 +62,13 @@ void rppg_background_push(rppg_background_t *state, int32_t roi, float weight,
     const float32x4_t pixel = vcvtq_f32_u32(vldrbq_u32(&patch[at]));
     const float32x4_t before = vldrwq_f32(&background[at]);
     const float32x4_t ratio = divide(pixel, vaddq_n_f32(before, 1.0f));
-    const int32x4_t code = vcvtnq_s32_f32(
-        vmulq_n_f32(vsubq_n_f32(ratio, 1.0f), RPPG_CODE_GAIN));
+    const int32x4_t code =
+        vcvtnq_s32_f32(vmulq_n_f32(vsubq_n_f32(ratio, 1.0f), RPPG_CODE_GAIN));
     vstrbq_s32(&codes[at], vminq_s32(vmaxq_s32(code, vdupq_n_s32(INT8_MIN)),
                                      vdupq_n_s32(INT8_MAX)));
-    vstrwq_f32(&background[at],
-               vaddq_f32(before, vmulq_n_f32(vsubq_f32(pixel, before),
-                                             weight)));
+    vstrwq_f32(
+        &background[at],
+        vaddq_f32(before, vmulq_n_f32(vsubq_f32(pixel, before), weight)));
   }
 #else
   for (int32_t index = 0; index < NUM_VALUES; ++index) {
@@ -81,8 +82,7 @@ void rppg_background_push(rppg_background_t *state, int32_t roi, float weight,
 }
 
 void rppg_chrominance_push(rppg_background_t *state, float weight,
-                           const float rgb[RPPG_NUM_CHANNELS],
-                           int16_t *codes) {
+                           const float rgb[RPPG_NUM_CHANNELS], int16_t *codes) {
   static const float projections[RPPG_NUM_CHROMINANCE][RPPG_NUM_CHANNELS] =
       RPPG_CHROMINANCE_PROJECTIONS;
   const int32_t is_first = (state->frames_seen == 1u);
@@ -97,7 +97,6 @@ void rppg_chrominance_push(rppg_background_t *state, float weight,
     const float *by = projections[index];
     const float value =
         by[0] * change[0] + by[1] * change[1] + by[2] * change[2];
-    codes[index] =
-        (int16_t)to_code(value, (float)INT16_MIN, (float)INT16_MAX);
+    codes[index] = (int16_t)to_code(value, (float)INT16_MIN, (float)INT16_MAX);
   }
 }

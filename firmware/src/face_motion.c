@@ -35,7 +35,7 @@ typedef struct {
 /* Sums of a strip's columns fit 16 bits. */
 enum { MAX_ROWS = 65535 / 255, MAX_PACKED_ROWS = 65535 / (3 * 255) };
 
-static int32_t least(int32_t one, int32_t other) {
+static int32_t min_i32(int32_t one, int32_t other) {
   return (one < other) ? one : other;
 }
 
@@ -68,7 +68,7 @@ static void sum_strip(const uint8_t *bytes, const rows_t *rows, int32_t skip,
   uint16x8_t seconds1 = pairs0;
   for (int32_t row = 0; row < rows->num; row += rows->bin_px) {
     uint32_t sum = *row_bins;
-    for (int32_t left = least(rows->bin_px, rows->num - row); left > 0;
+    for (int32_t left = min_i32(rows->bin_px, rows->num - row); left > 0;
          --left) {
       uint8x16_t values = vldrbq_u8(&bytes[0]);
       uint16x8_t pair = vreinterpretq_u16_u8(values);
@@ -97,8 +97,8 @@ static inline void add_packed(const uint8_t *bytes, uint16x8_t *all,
   const uint8x16_t to_top = vreinterpretq_u8_u16(vdupq_n_u16(0x0108u));
   const uint8x16_t packed = vldrbq_u8(bytes);
   const uint8x16_t ends = vmulq_u8(packed, to_top);
-  const uint8x16_t middle = vreinterpretq_u8_u16(
-      vshrq_n_u16(vreinterpretq_u16_u8(packed), 3));
+  const uint8x16_t middle =
+      vreinterpretq_u8_u16(vshrq_n_u16(vreinterpretq_u16_u8(packed), 3));
   /* The highest bits are repeated below the lowest. */
   const uint16x8_t blue_red = vreinterpretq_u16_u8(vsriq_n_u8(ends, ends, 5));
   *all = vaddq_u16(*all, blue_red);
@@ -107,8 +107,7 @@ static inline void add_packed(const uint8_t *bytes, uint16x8_t *all,
 }
 
 static void sum_packed_strip(const uint8_t *bytes, const rows_t *rows,
-                             int32_t skip, uint16_t *sums,
-                             uint32_t *row_bins) {
+                             int32_t skip, uint16_t *sums, uint32_t *row_bins) {
   const uint16x8_t columns = vidupq_n_u16(0u, 1);
   const mve_pred16_t counted0 = vcmpcsq_n_u16(columns, (uint16_t)skip);
   const mve_pred16_t counted1 =
@@ -120,7 +119,7 @@ static void sum_packed_strip(const uint8_t *bytes, const rows_t *rows,
     uint16x8_t all1 = all0;
     uint16x8_t reds0 = all0;
     uint16x8_t reds1 = all0;
-    for (int32_t left = least(rows->bin_px, rows->num - row); left > 0;
+    for (int32_t left = min_i32(rows->bin_px, rows->num - row); left > 0;
          --left) {
       add_packed(&bytes[0], &all0, &reds0);
       add_packed(&bytes[16], &all1, &reds1);
@@ -153,7 +152,7 @@ static void sum_strip(const uint8_t *bytes, const rows_t *rows, int32_t skip,
   uint32_t sums13 = 0u;
   uint32_t before = 0u;
   for (int32_t row = 0; row < rows->num; row += rows->bin_px) {
-    for (int32_t left = least(rows->bin_px, rows->num - row); left > 0;
+    for (int32_t left = min_i32(rows->bin_px, rows->num - row); left > 0;
          --left) {
       const uint32_t word = (uint32_t)bytes[0] | ((uint32_t)bytes[1] << 8) |
                             ((uint32_t)bytes[2] << 16) |
@@ -233,8 +232,7 @@ static void add_pixels(const uint8_t *corner, const rows_t *rows,
 
 /* Adds rows, the first of them the first of a bin, strip by strip. */
 static void add_rows(const uint8_t *corner, const rows_t *rows,
-                     int32_t width_px, profile_t *columns,
-                     uint32_t *row_bins) {
+                     int32_t width_px, profile_t *columns, uint32_t *row_bins) {
   const int32_t per_px = rows->is_packed ? 1 : RPPG_NUM_CHANNELS;
   const int32_t column_bytes = rows->is_packed ? 2 : 1;
   const int32_t strip = rows->is_packed ? STRIP_PIXELS : STRIP_BYTES;
@@ -245,7 +243,7 @@ static void add_rows(const uint8_t *corner, const rows_t *rows,
   }
   for (int32_t next = 0; next < num_columns; next += strip) {
     uint16_t sums[MAX_COLUMNS];
-    const int32_t first = least(next, num_columns - strip);
+    const int32_t first = min_i32(next, num_columns - strip);
     const int32_t skip = next - first;
     const uint8_t *bytes = &corner[first * column_bytes];
 #if RPPG_HAS_HELIUM
@@ -275,7 +273,7 @@ static int32_t take_profiles(const rppg_image_t *image, const rppg_box_t *box,
   if ((region.x0 < 0) || (region.y0 < 0) ||
       (region.x1 > (int32_t)image->width_px) ||
       (region.y1 > (int32_t)image->height_px) ||
-      (least(width, height) < RPPG_MIN_BINS)) {
+      (min_i32(width, height) < RPPG_MIN_BINS)) {
     return 0;
   }
   begin_profile(columns, width);
@@ -286,7 +284,7 @@ static int32_t take_profiles(const rppg_image_t *image, const rppg_box_t *box,
   uint32_t *row_bins = rows->sums;
   for (int32_t y = 0; y < height; y += rows_at_once) {
     const uint8_t *corner = rppg_pixel_at(image, region.x0, region.y0 + y);
-    const rows_t some = {image->stride_bytes, least(rows_at_once, height - y),
+    const rows_t some = {image->stride_bytes, min_i32(rows_at_once, height - y),
                          rows->bin_px, is_packed};
     add_rows(corner, &some, width, columns, row_bins);
     row_bins += bins_at_once;
@@ -294,25 +292,24 @@ static int32_t take_profiles(const rppg_image_t *image, const rppg_box_t *box,
   return finish_profiles(columns, rows);
 }
 
-typedef char bins_fit_a_strip[((RPPG_MAX_SIDE_PX + RPPG_MAX_BINS - 1) /
-                                   RPPG_MAX_BINS <=
-                               MAX_PACKED_ROWS)
-                                  ? 1
-                                  : -1];
+typedef char
+    bins_fit_a_strip[((RPPG_MAX_SIDE_PX + RPPG_MAX_BINS - 1) / RPPG_MAX_BINS <=
+                      MAX_PACKED_ROWS)
+                         ? 1
+                         : -1];
 
 /* --- Motion ----------------------------------------------------------------
  */
 
 static int32_t limited(int32_t value, int32_t limit) {
   const int32_t low = (value > -limit) ? value : -limit;
-  return least(low, limit);
+  return min_i32(low, limit);
 }
 
 /* How far a profile lies behind its template, in 1/RPPG_SUBPIXELS pixel: the
  * least squares of template - displacement * slope, free of a common offset.
  */
-static int32_t displacement(const float *template,
-                            const profile_t *profile) {
+static int32_t displacement(const float *template, const profile_t *profile) {
   const double num = (double)(profile->num_bins - 2);
   const double scale = (double)(profile->bin_px * RPPG_SUBPIXELS);
   double slopes = 0.0;
@@ -362,10 +359,8 @@ static void follow(rppg_face_motion_t *state, const rppg_image_t *image) {
     }
     const int32_t by_x = displacement(state->template_x, &columns);
     const int32_t by_y = displacement(state->template_y, &rows);
-    state->shift.x =
-        limited(RPPG_SUBPIXELS * (place.x - box->x) + by_x, reach);
-    state->shift.y =
-        limited(RPPG_SUBPIXELS * (place.y - box->y) + by_y, reach);
+    state->shift.x = limited(RPPG_SUBPIXELS * (place.x - box->x) + by_x, reach);
+    state->shift.y = limited(RPPG_SUBPIXELS * (place.y - box->y) + by_y, reach);
     const int32_t bin_x = columns.bin_px * RPPG_SUBPIXELS;
     const int32_t bin_y = rows.bin_px * RPPG_SUBPIXELS;
     is_near = (limited(by_x, bin_x) == by_x) && (limited(by_y, bin_y) == by_y);
@@ -387,11 +382,10 @@ static void take_template(rppg_face_motion_t *state,
   state->has_template = 1u;
 }
 
-void rppg_face_motion_push(rppg_face_motion_t *state,
-                           const rppg_image_t *image, const rppg_box_t *box) {
+void rppg_face_motion_push(rppg_face_motion_t *state, const rppg_image_t *image,
+                           const rppg_box_t *box) {
   if ((box == NULL) || (state->box.x != box->x) || (state->box.y != box->y) ||
-      (state->box.width != box->width) ||
-      (state->box.height != box->height)) {
+      (state->box.width != box->width) || (state->box.height != box->height)) {
     memset(state, 0, sizeof *state); /* no box has a width of 0 */
   }
   if (box == NULL) {

@@ -12,8 +12,8 @@
 /* Looks at the next frame, an image that has been checked; box: as
  * rppg_face_box_at returns it. state->shift is the answer. A state of zeros
  * has seen nothing. */
-void rppg_face_motion_push(rppg_face_motion_t *state,
-                           const rppg_image_t *image, const rppg_box_t *box);
+void rppg_face_motion_push(rppg_face_motion_t *state, const rppg_image_t *image,
+                           const rppg_box_t *box);
 
 /* The box where the head is, to the nearest pixel. */
 rppg_box_t rppg_moved_box(const rppg_box_t *box, const rppg_shift_t *shift);

@@ -8,8 +8,7 @@ void rppg_timeline_init(rppg_timeline_t *timeline) {
 
 /* The first frame is its own older one. */
 static int32_t older_index(const rppg_timeline_t *timeline) {
-  return (timeline->num_frames < 2u) ? timeline->newest
-                                     : 1 - timeline->newest;
+  return (timeline->num_frames < 2u) ? timeline->newest : 1 - timeline->newest;
 }
 
 void rppg_timeline_push(rppg_timeline_t *timeline,
@@ -31,8 +30,7 @@ int32_t rppg_timeline_next(rppg_timeline_t *timeline, float *fraction) {
   if (sample_s > newer_s) {
     return 0;
   }
-  *fraction =
-      (span_s > 0.0) ? (float)((sample_s - older_s) / span_s) : 1.0f;
+  *fraction = (span_s > 0.0) ? (float)((sample_s - older_s) / span_s) : 1.0f;
   ++timeline->num_samples;
   return 1;
 }

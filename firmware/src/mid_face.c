@@ -113,8 +113,8 @@ static void add_packed_pixels(const uint8_t *pixel, int32_t num_pixels,
   for (; left >= 8; left -= 8) {
     const uint8x16_t bytes = vldrbq_u8(pixel);
     const uint8x16_t ends = vmulq_u8(bytes, to_top);
-    const uint8x16_t green = vreinterpretq_u8_u16(
-        vshrq_n_u16(vreinterpretq_u16_u8(bytes), 3));
+    const uint8x16_t green =
+        vreinterpretq_u8_u16(vshrq_n_u16(vreinterpretq_u16_u8(bytes), 3));
     /* The highest bits are repeated below the lowest. */
     const uint8x16_t blue_red = vsriq_n_u8(ends, ends, 5);
     sum0 = vmladavaq_u8(sum0, blue_red, seconds);
@@ -149,7 +149,7 @@ typedef struct {
 
 /* num is 0 where nothing is in the image. */
 static extent_t side_between(int32_t from_px, int32_t to_px, int32_t shift,
-                           uint32_t image_px) {
+                             uint32_t image_px) {
   const int32_t limit = (int32_t)image_px * RPPG_SUBPIXELS;
   const int32_t shifted_from = from_px * RPPG_SUBPIXELS + shift;
   const int32_t shifted_to = to_px * RPPG_SUBPIXELS + shift;
@@ -157,8 +157,7 @@ static extent_t side_between(int32_t from_px, int32_t to_px, int32_t shift,
   const int32_t to = (shifted_to < limit) ? shifted_to : limit;
   extent_t side = {0, 0, 0u, 0u, 0u};
   if (to > (int32_t)from) {
-    const uint32_t end =
-        ((uint32_t)to + RPPG_SUBPIXELS - 1u) / RPPG_SUBPIXELS;
+    const uint32_t end = ((uint32_t)to + RPPG_SUBPIXELS - 1u) / RPPG_SUBPIXELS;
     side.first = (int32_t)(from / RPPG_SUBPIXELS);
     side.num = (int32_t)end - side.first;
     side.length = (uint32_t)to - from;
@@ -188,10 +187,9 @@ static void add_row(const rppg_image_t *image, const extent_t *columns,
     memcpy(last, last_pixel, sizeof last);
   }
   for (int32_t channel = 0; channel < RPPG_NUM_CHANNELS; ++channel) {
-    const uint32_t sum =
-        weight * (RPPG_SUBPIXELS * sums[channel] -
-                  columns->before * first[channel] -
-                  columns->after * last[channel]);
+    const uint32_t sum = weight * (RPPG_SUBPIXELS * sums[channel] -
+                                   columns->before * first[channel] -
+                                   columns->after * last[channel]);
     totals[channel] += (double)sum;
   }
 }

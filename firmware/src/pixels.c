@@ -23,9 +23,9 @@ rppg_bounds_t rppg_region_bounds(const rppg_box_t *box,
                                  const uint8_t percent[4],
                                  const rppg_image_t *image) {
   const rppg_bounds_t region = rppg_region_px(box, percent);
-  const rppg_bounds_t bounds = {
-      clipped(region.x0, image->width_px), clipped(region.x1, image->width_px),
-      clipped(region.y0, image->height_px),
-      clipped(region.y1, image->height_px)};
+  const rppg_bounds_t bounds = {clipped(region.x0, image->width_px),
+                                clipped(region.x1, image->width_px),
+                                clipped(region.y0, image->height_px),
+                                clipped(region.y1, image->height_px)};
   return bounds;
 }

@@ -24,8 +24,8 @@ static inline int32_t rppg_bytes_per_pixel(const rppg_image_t *image) {
   return (image->format == RPPG_RGB565) ? 2 : 3;
 }
 
-static inline const uint8_t *rppg_pixel_at(const rppg_image_t *image,
-                                           int32_t x, int32_t y) {
+static inline const uint8_t *rppg_pixel_at(const rppg_image_t *image, int32_t x,
+                                           int32_t y) {
   return image->pixels + (size_t)y * image->stride_bytes +
          (size_t)x * (size_t)rppg_bytes_per_pixel(image);
 }
@@ -38,8 +38,8 @@ static inline int32_t rppg_first_channel(const rppg_image_t *image) {
 /* Whole pixels, to the nearest, half up, of parts of one. */
 static inline int32_t rppg_whole_px(int32_t parts) {
   /* C rounds towards 0: what it divides is made positive. */
-  const int32_t lift = parts + RPPG_SUBPIXELS / 2 +
-                       RPPG_MAX_BOX_PX * RPPG_SUBPIXELS;
+  const int32_t lift =
+      parts + RPPG_SUBPIXELS / 2 + RPPG_MAX_BOX_PX * RPPG_SUBPIXELS;
   return (int32_t)((uint32_t)lift / RPPG_SUBPIXELS) - RPPG_MAX_BOX_PX;
 }
 

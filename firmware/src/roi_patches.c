@@ -108,8 +108,7 @@ static void fill_lane(const side_t *columns, const rppg_span_t *span,
     const int32_t place = (int32_t)span->first + ((index < end) ? index : end);
     taps[index].offsets[lane] =
         (uint16_t)(place / columns->repeats * bytes_per_pixel);
-    taps[index].weights[lane] =
-        (index <= end) ? weight_at(span, index) : 0.0f;
+    taps[index].weights[lane] = (index <= end) ? weight_at(span, index) : 0.0f;
   }
 }
 
@@ -195,14 +194,12 @@ static void sum_packed_taps(const uint8_t *row, const rppg_tap_t *taps,
       const uint8x16_t green = vsriq_n_u8(vshlq_n_u8(high, 5), low, 3);
       const uint8x16_t blue = vshlq_n_u8(low, 3);
       /* The highest bits are repeated below the lowest. */
-      const uint32x4_t value0 =
-          vreinterpretq_u32_u8(vsriq_n_u8(high, high, 5));
+      const uint32x4_t value0 = vreinterpretq_u32_u8(vsriq_n_u8(high, high, 5));
       sum0 = vaddq_f32(sum0, vmulq_f32(vcvtq_f32_u32(value0), weight));
       const uint32x4_t value1 =
           vreinterpretq_u32_u8(vsriq_n_u8(green, green, 6));
       sum1 = vaddq_f32(sum1, vmulq_f32(vcvtq_f32_u32(value1), weight));
-      const uint32x4_t value2 =
-          vreinterpretq_u32_u8(vsriq_n_u8(blue, blue, 5));
+      const uint32x4_t value2 = vreinterpretq_u32_u8(vsriq_n_u8(blue, blue, 5));
       sum2 = vaddq_f32(sum2, vmulq_f32(vcvtq_f32_u32(value2), weight));
       ++taps;
     }
@@ -339,17 +336,16 @@ static void round_row(const float *sums, const rounding_t *rounding,
 #if RPPG_HAS_HELIUM
     const uint32x4_t places = vmulq_n_u32(vidupq_n_u32(0u, 1), CHANNELS);
     for (int32_t at = 0; at < SIZE; at += 4) {
-      const float32x4_t value =
-          vaddq_n_f32(vmulq_n_f32(vldrwq_f32(&from[at]), rounding->share),
-                      rounding->bias);
+      const float32x4_t value = vaddq_n_f32(
+          vmulq_n_f32(vldrwq_f32(&from[at]), rounding->share), rounding->bias);
       vstrbq_scatter_offset_u32(
           &to[at * CHANNELS], places,
           vminq_u32(vcvtnq_u32_f32(value), vdupq_n_u32(255u)));
     }
 #else
     for (int32_t at = 0; at < SIZE; ++at) {
-      const int32_t rounded = (int32_t)rintf(
-          from[at] * rounding->share + rounding->bias); /* half to even */
+      const int32_t rounded = (int32_t)rintf(from[at] * rounding->share +
+                                             rounding->bias); /* half to even */
       to[at * CHANNELS] = (uint8_t)((rounded > 255) ? 255 : rounded);
     }
 #endif
@@ -379,8 +375,8 @@ static void shrink(const rppg_image_t *image, const side_t *columns,
   }
 }
 
-void rppg_cut_roi(const rppg_image_t *image, const rppg_box_t *box,
-                  int32_t roi, rppg_cut_scratch_t *scratch, uint8_t *patch) {
+void rppg_cut_roi(const rppg_image_t *image, const rppg_box_t *box, int32_t roi,
+                  rppg_cut_scratch_t *scratch, uint8_t *patch) {
   const rppg_bounds_t bounds = rppg_region_bounds(box, roi_percent[roi], image);
   const int32_t width = bounds.x1 - bounds.x0;
   const int32_t height = bounds.y1 - bounds.y0;

@@ -11,7 +11,7 @@
 
 /* Cuts region `roi` (0 ... RPPG_NUM_ROIS - 1) out of an image that has been
  * checked. patch: [36][36][3], R G B; zero where nothing is in the image. */
-void rppg_cut_roi(const rppg_image_t *image, const rppg_box_t *box,
-                  int32_t roi, rppg_cut_scratch_t *scratch, uint8_t *patch);
+void rppg_cut_roi(const rppg_image_t *image, const rppg_box_t *box, int32_t roi,
+                  rppg_cut_scratch_t *scratch, uint8_t *patch);
 
 #endif /* RPPG_ROI_PATCHES_H */

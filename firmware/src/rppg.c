@@ -23,6 +23,11 @@
     (TEMPORAL_HEAD_WINDOW_SAMPLES != RPPG_WINDOW_SAMPLES)
 #error "temporal_head.h is for another window: emit again"
 #endif
+#if TEMPORAL_HEAD_IS_PULSE_HEAD &&                   \
+    ((TEMPORAL_HEAD_MIN_BPM != RPPG_MIN_RATE_BPM) || \
+     (TEMPORAL_HEAD_MAX_BPM != RPPG_MAX_RATE_BPM))
+#error "temporal_head.h is for other heart rates: emit again"
+#endif
 #if (RPPG_NUM_ROIS * RPPG_NUM_SPATIAL_FEATURES != RPPG_NUM_ROI_FEATURES) || \
     (RPPG_NUM_ROI_FEATURES + RPPG_NUM_CHROMINANCE != RPPG_NUM_FRAME_FEATURES)
 #error "rppg_contract.h contradicts itself: emit again"
@@ -262,8 +267,7 @@ rppg_status_t rppg_face_box(const rppg_state_t *state, rppg_box_t *box) {
   if ((state == NULL) || (box == NULL)) {
     return RPPG_BAD_ARGUMENT;
   }
-  const rppg_box_t *held =
-      rppg_face_box_at(&state->face_box, state->last_us);
+  const rppg_box_t *held = rppg_face_box_at(&state->face_box, state->last_us);
   if (held == NULL) {
     return RPPG_NO_FACE;
   }

@@ -20,13 +20,22 @@ static const rppg_face_t face = {RPPG_FACE_FOUND, 10, 5, 70, 70, 0u};
 static const rppg_face_t no_news = {RPPG_FACE_NOT_LOOKED_FOR, 0, 0, 0, 0, 0u};
 static const rppg_face_t not_found = {RPPG_FACE_NOT_FOUND, 0, 0, 0, 0, 0u};
 
-#define CHECK(condition)                                        \
-  do {                                                          \
-    if (!(condition)) {                                         \
-      printf("api_test.c:%d: %s\n", __LINE__, #condition);      \
-      return 1;                                                 \
-    }                                                           \
+#define CHECK(condition)                                   \
+  do {                                                     \
+    if (!(condition)) {                                    \
+      printf("api_test.c:%d: %s\n", __LINE__, #condition); \
+      return 1;                                            \
+    }                                                      \
   } while (0)
+
+/* What was not used is negative; what was used is not. */
+typedef char statuses_have_their_signs
+    [((RPPG_BAD_ARGUMENT < 0) && (RPPG_TIME_BACKWARDS < 0) &&
+      (RPPG_CNN_ERROR < 0) && (RPPG_OK == 0) && (RPPG_NOT_READY > 0) &&
+      (RPPG_NO_FACE > 0) && (RPPG_DROPPED > 0) && (RPPG_GAP > 0) &&
+      (RPPG_RESTARTED > 0))
+         ? 1
+         : -1];
 
 static void begin(void) {
   uint32_t noise = 1u;
@@ -141,16 +150,15 @@ static int missing_face(void) {
     CHECK(push(&face, time_us) == RPPG_OK);
     CHECK(rppg_estimate(&state, &estimate) ==
           ((estimate.num_samples < 300u) ? RPPG_NOT_READY : RPPG_NO_FACE));
-    CHECK((estimate.num_samples >= 300u) ||
-          (estimate.heart_rate_bpm == 0.0f));
+    CHECK((estimate.num_samples >= 300u) || (estimate.heart_rate_bpm == 0.0f));
   }
   CHECK(rppg_face_box(&state, &box) == RPPG_OK);
   CHECK((box.x == 10) && (box.y == 5) && (box.width == 70));
   time_us += 2 * FRAME_US;
   CHECK(push(&face, time_us) == RPPG_OK);
   CHECK(rppg_estimate(&state, &estimate) == RPPG_OK);
-  CHECK((estimate.heart_rate_bpm >= 40.0f) &&
-        (estimate.heart_rate_bpm <= 180.0f));
+  CHECK((estimate.heart_rate_bpm >= (float)RPPG_MIN_RATE_BPM) &&
+        (estimate.heart_rate_bpm <= (float)RPPG_MAX_RATE_BPM));
   /* The box is held for one second. */
   const int64_t seen_us = time_us;
   while (time_us + FRAME_US <= seen_us + RPPG_MAX_FACE_HOLD_US) {
@@ -282,16 +290,16 @@ static int formats(void) {
 
 /* Nothing of a face beyond the image: regions are zero, nothing crashes. */
 static int boxes_outside(void) {
-  static const int32_t places[] = {-RPPG_MAX_BOX_PX, -71, -30,   0,
-                                   60,               96,  RPPG_MAX_BOX_PX};
+  static const int32_t places[] = {-RPPG_MAX_BOX_PX, -71, -30, 0, 60, 96,
+                                   RPPG_MAX_BOX_PX};
   static const int32_t sides[] = {1, 3, 70, 5000, RPPG_MAX_BOX_PX};
   int64_t time_us = 0;
   begin();
   for (uint32_t place = 0; place < 49u; ++place) {
     for (uint32_t side = 0; side < 5u; ++side) {
-      const rppg_face_t odd = {RPPG_FACE_FOUND, places[place % 7u],
+      const rppg_face_t odd = {RPPG_FACE_FOUND,    places[place % 7u],
                                places[place / 7u], sides[side],
-                               sides[4u - side], 0u};
+                               sides[4u - side],   0u};
       rppg_face_box_init(&state.face_box);
       time_us += FRAME_US;
       CHECK(push(&odd, time_us) == RPPG_OK);
@@ -305,8 +313,8 @@ static void paint_moved(int32_t right_px) {
   for (int32_t at = 0; at < HEIGHT * WIDTH; ++at) {
     const int32_t x = (at % WIDTH + WIDTH - right_px) % 32;
     const int32_t y = (at / WIDTH) % 32;
-    const int32_t value = 40 + 4 * ((x < 16) ? x : 32 - x) +
-                          4 * ((y < 16) ? y : 32 - y);
+    const int32_t value =
+        40 + 4 * ((x < 16) ? x : 32 - x) + 4 * ((y < 16) ? y : 32 - y);
     memset(&pixels[3 * at], value, 3);
   }
 }
@@ -348,8 +356,7 @@ static int weights(void) {
 int main(void) {
   const int failed = bad_arguments() || time_and_gaps() || missing_face() ||
                      gap_withholds() || cnn_error() || old_answers() ||
-                     formats() || boxes_outside() || moved_face() ||
-                     weights();
+                     formats() || boxes_outside() || moved_face() || weights();
   if (!failed) {
     printf("api_test: passed\n");
   }

@@ -59,9 +59,10 @@ int main(int argc, char **argv) {
                            ? difference()
                            : "length of the file";
     if (what != NULL) {
-      printf("check_golden: frame %d: %s differs; expectations are made by "
-             "`python -m tools.emit_golden_vectors`\n",
-             num_frames, what);
+      printf(
+          "check_golden: frame %d: %s differs; expectations are made by "
+          "`python -m tools.emit_golden_vectors`\n",
+          num_frames, what);
       return 1;
     }
     ++num_frames;

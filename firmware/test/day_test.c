@@ -45,12 +45,10 @@ static uint8_t frames[PERIOD][SIDE * SIDE * 3];
 static answer_t answers[SLOTS];
 static uint64_t num_misses;
 
-rppg_cnn_status_t __real_rppg_cnn_run(
-    const int8_t input[RPPG_CNN_INPUT_BYTES],
-    int8_t output[RPPG_CNN_OUTPUT_BYTES]);
-rppg_cnn_status_t __wrap_rppg_cnn_run(
-    const int8_t input[RPPG_CNN_INPUT_BYTES],
-    int8_t output[RPPG_CNN_OUTPUT_BYTES]);
+rppg_cnn_status_t __real_rppg_cnn_run(const int8_t input[RPPG_CNN_INPUT_BYTES],
+                                      int8_t output[RPPG_CNN_OUTPUT_BYTES]);
+rppg_cnn_status_t __wrap_rppg_cnn_run(const int8_t input[RPPG_CNN_INPUT_BYTES],
+                                      int8_t output[RPPG_CNN_OUTPUT_BYTES]);
 
 /* FNV-1a over words. */
 static uint64_t hash_of(const int8_t *input) {
@@ -64,9 +62,8 @@ static uint64_t hash_of(const int8_t *input) {
   return hash | 1u;
 }
 
-rppg_cnn_status_t __wrap_rppg_cnn_run(
-    const int8_t input[RPPG_CNN_INPUT_BYTES],
-    int8_t output[RPPG_CNN_OUTPUT_BYTES]) {
+rppg_cnn_status_t __wrap_rppg_cnn_run(const int8_t input[RPPG_CNN_INPUT_BYTES],
+                                      int8_t output[RPPG_CNN_OUTPUT_BYTES]) {
   const uint64_t hash = hash_of(input);
   answer_t *answer = &answers[hash % SLOTS];
   if (answer->hash != hash) {
@@ -154,12 +151,12 @@ int main(int argc, char **argv) {
       widen(&confidence, estimate.confidence);
     }
   }
-  printf("day_test: %lld hours, %lld frames, CNN run for %llu new inputs; "
-         "%.4f to %.4f BPM of 72, confidence %.4f to %.4f\n",
-         (long long)hours, (long long)num_frames,
-         (unsigned long long)num_misses, (double)bpm.lowest,
-         (double)bpm.highest, (double)confidence.lowest,
-         (double)confidence.highest);
+  printf(
+      "day_test: %lld hours, %lld frames, CNN run for %llu new inputs; "
+      "%.4f to %.4f BPM of 72, confidence %.4f to %.4f\n",
+      (long long)hours, (long long)num_frames, (unsigned long long)num_misses,
+      (double)bpm.lowest, (double)bpm.highest, (double)confidence.lowest,
+      (double)confidence.highest);
   return ((bpm.lowest >= 71.0f) && (bpm.highest <= 73.0f) &&
           (width(&bpm) <= MAX_DRIFT) && (width(&confidence) <= MAX_DRIFT))
              ? 0

@@ -11,7 +11,9 @@ static int32_t cnn_runs;
 static int32_t cnn_fails_at = -1; /* that run since the last reset fails */
 static int8_t cnn_inputs[RPPG_NUM_ROIS][RPPG_CNN_INPUT_BYTES];
 
-rppg_cnn_status_t rppg_cnn_init(void) { return RPPG_CNN_OK; }
+rppg_cnn_status_t rppg_cnn_init(void) {
+  return RPPG_CNN_OK;
+}
 void rppg_cnn_deinit(void) {}
 
 rppg_cnn_status_t rppg_cnn_run(const int8_t input[RPPG_CNN_INPUT_BYTES],

@@ -100,10 +100,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   for (int32_t frame = 0; (frame < MAX_FRAMES) && (bytes.left > 0u); ++frame) {
     push(&state, &bytes, &time_us);
     const rppg_status_t status = rppg_estimate(&state, &estimate);
-    check(status <= RPPG_GAP);
+    check((status >= RPPG_OK) && (status <= RPPG_GAP));
     check((estimate.heart_rate_bpm == 0.0f) ||
-          ((estimate.heart_rate_bpm >= 40.0f) &&
-           (estimate.heart_rate_bpm <= 180.0f)));
+          ((estimate.heart_rate_bpm >= (float)RPPG_MIN_RATE_BPM) &&
+           (estimate.heart_rate_bpm <= (float)RPPG_MAX_RATE_BPM)));
     check((estimate.confidence >= 0.0f) && (estimate.confidence < 1.001f));
   }
   return 0;

@@ -74,8 +74,7 @@ stai_return_code stai_network_init(stai_network *context) {
   return STAI_SUCCESS;
 }
 stai_return_code stai_network_get_inputs(stai_network *context,
-                                         stai_ptr *inputs,
-                                         stai_size *number) {
+                                         stai_ptr *inputs, stai_size *number) {
   (void)context;
   inputs[0] = cached;
   *number = 1;
@@ -110,8 +109,7 @@ void SCB_InvalidateDCache_by_Addr(volatile void *start, int32_t bytes) {
 
 #else
 
-static const LL_Buffer_InfoTypeDef inputs_info = {cached,
-                                                  RPPG_CNN_INPUT_BYTES};
+static const LL_Buffer_InfoTypeDef inputs_info = {cached, RPPG_CNN_INPUT_BYTES};
 static const LL_Buffer_InfoTypeDef outputs_info = {cached,
                                                    RPPG_CNN_OUTPUT_BYTES};
 static const LL_Buffer_InfoTypeDef other_info = {cached, 1000u};
@@ -133,14 +131,15 @@ unsigned char *LL_Buffer_addr_start(const LL_Buffer_InfoTypeDef *info) {
 uint32_t LL_Buffer_len(const LL_Buffer_InfoTypeDef *info) {
   return info->length;
 }
-void LL_ATON_RT_RuntimeInit(void) { note('R'); }
+void LL_ATON_RT_RuntimeInit(void) {
+  note('R');
+}
 void LL_ATON_RT_Init_Network(NN_Instance_TypeDef *instance) {
   note(((instance == &NN_Instance_network) && (epoch < 0)) ? 'I' : '?');
   epoch = 0;
 }
 /* Of five epochs every other one needs waiting for. */
-LL_ATON_RT_RetValues_t LL_ATON_RT_RunEpochBlock(
-    NN_Instance_TypeDef *instance) {
+LL_ATON_RT_RetValues_t LL_ATON_RT_RunEpochBlock(NN_Instance_TypeDef *instance) {
   if ((instance != &NN_Instance_network) || (epoch < 0) || must_wait) {
     note('?');
   }
@@ -179,13 +178,12 @@ int mcu_cache_invalidate_range(uint32_t start, uint32_t end) {
 
 #endif
 
-#define CHECK(condition)                                               \
-  do {                                                                 \
-    if (!(condition)) {                                                \
-      printf("npu_test.c:%d: %s; calls: %s\n", __LINE__, #condition,   \
-             calls);                                                   \
-      return 1;                                                        \
-    }                                                                  \
+#define CHECK(condition)                                                     \
+  do {                                                                       \
+    if (!(condition)) {                                                      \
+      printf("npu_test.c:%d: %s; calls: %s\n", __LINE__, #condition, calls); \
+      return 1;                                                              \
+    }                                                                        \
   } while (0)
 
 static int8_t input[RPPG_CNN_INPUT_BYTES];

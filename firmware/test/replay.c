@@ -6,8 +6,8 @@
  * Linked with -Wl,--wrap=rppg_cnn_run, so that the CNN's ends can be written
  * down. Exit status 0, or 1 and a line on what is wrong.
  */
-#include "feature_timeline.h"
 #include "replay.h"
+#include "feature_timeline.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,16 +19,13 @@ static frame_out_t result;
 static uint8_t pixels[MAX_IMAGE_BYTES];
 static char buffers[2][BUFFER_BYTES];
 
-rppg_cnn_status_t __real_rppg_cnn_run(
-    const int8_t input[RPPG_CNN_INPUT_BYTES],
-    int8_t output[RPPG_CNN_OUTPUT_BYTES]);
-rppg_cnn_status_t __wrap_rppg_cnn_run(
-    const int8_t input[RPPG_CNN_INPUT_BYTES],
-    int8_t output[RPPG_CNN_OUTPUT_BYTES]);
+rppg_cnn_status_t __real_rppg_cnn_run(const int8_t input[RPPG_CNN_INPUT_BYTES],
+                                      int8_t output[RPPG_CNN_OUTPUT_BYTES]);
+rppg_cnn_status_t __wrap_rppg_cnn_run(const int8_t input[RPPG_CNN_INPUT_BYTES],
+                                      int8_t output[RPPG_CNN_OUTPUT_BYTES]);
 
-rppg_cnn_status_t __wrap_rppg_cnn_run(
-    const int8_t input[RPPG_CNN_INPUT_BYTES],
-    int8_t output[RPPG_CNN_OUTPUT_BYTES]) {
+rppg_cnn_status_t __wrap_rppg_cnn_run(const int8_t input[RPPG_CNN_INPUT_BYTES],
+                                      int8_t output[RPPG_CNN_OUTPUT_BYTES]) {
   const rppg_cnn_status_t status = __real_rppg_cnn_run(input, output);
   const int32_t roi = result.num_cnn_runs;
   if (roi < RPPG_NUM_ROIS) {
@@ -66,8 +63,11 @@ static void push(const frame_in_t *frame) {
   const rppg_image_t image = {pixels, frame->image_width_px,
                               frame->image_height_px, frame->stride_bytes,
                               (rppg_pixel_format_t)frame->format};
-  const rppg_face_t face = {(rppg_detection_t)frame->detection, frame->x_px,
-                            frame->y_px, frame->width_px, frame->height_px,
+  const rppg_face_t face = {(rppg_detection_t)frame->detection,
+                            frame->x_px,
+                            frame->y_px,
+                            frame->width_px,
+                            frame->height_px,
                             frame->age_us};
   memset(&result, 0, sizeof result);
   result.was_detection_due = rppg_is_detection_due(&state, frame->time_us);

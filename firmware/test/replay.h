@@ -39,11 +39,10 @@ typedef struct {
 
 typedef char frame_in_is_packed[(sizeof(frame_in_t) == 48u) ? 1 : -1];
 typedef char frame_out_is_packed[(sizeof(frame_out_t) ==
-                                  64u + sizeof(int8_t) *
-                                            RPPG_NUM_ROIS *
-                                            RPPG_CNN_INPUT_BYTES +
-                                      sizeof(int16_t) *
-                                          RPPG_NUM_FRAME_FEATURES)
+                                  64u +
+                                      sizeof(int8_t) * RPPG_NUM_ROIS *
+                                          RPPG_CNN_INPUT_BYTES +
+                                      sizeof(int16_t) * RPPG_NUM_FRAME_FEATURES)
                                      ? 1
                                      : -1];
 

@@ -81,6 +81,13 @@ def _compile(folder, *words: str) -> subprocess.CompletedProcess:
       'another number of features',
     ),
     (
+      'generated/temporal_head.h',
+      'TEMPORAL_HEAD_MAX_BPM 180',
+      'TEMPORAL_HEAD_MAX_BPM 158',
+      'src/rppg.c',
+      'other heart rates',
+    ),
+    (
       'include/rppg.h',
       'RPPG_STATE_BYTES 64000',
       'RPPG_STATE_BYTES 50000',

@@ -115,6 +115,25 @@ def test_a_difference_is_noticed():
     assert not stream.compare(expected, got).is_same, field
 
 
+def test_a_frame_that_is_not_used_has_a_negative_status():
+  image = np.zeros((80, 96, 3), np.uint8)
+  frames = [
+    Frame(image, 100_000, FOUND, (10, 5, 70, 70)),
+    Frame(image, 99_999),
+    Frame(image, 133_333, FOUND, (10, 5, 0, 70)),
+    Frame(image, 133_333),
+  ]
+  got = replay('host', frames)
+  assert got['push_status'].tolist() == [
+    firmware_stream.OK,
+    firmware_stream.TIME_BACKWARDS,
+    firmware_stream.BAD_ARGUMENT,
+    firmware_stream.OK,
+  ]
+  assert max(firmware_stream.TIME_BACKWARDS, firmware_stream.BAD_ARGUMENT) < 0
+  assert got['num_cnn_runs'].tolist() == [3, 0, 0, 3]
+
+
 def test_a_firmware_that_ends_early_is_an_error():
   frame = Frame(np.zeros((2000, 2000, 3), np.uint8), 0)  # larger than 3 MiB
   with pytest.raises(InputError, match=r'exit status 1 after 0 frames'):

@@ -21,9 +21,8 @@
 #include "spatial_cnn_params.h"
 #include "temporal_head.h"
 
-
-#if (SPATIAL_CNN_SIZE != RPPG_ROI_SIZE_PX) || \
-    (SPATIAL_CNN_CHANNELS0 != RPPG_NUM_CHANNELS) || \
+#if (SPATIAL_CNN_SIZE != RPPG_ROI_SIZE_PX) ||               \
+    (SPATIAL_CNN_CHANNELS0 != RPPG_NUM_CHANNELS) ||         \
     (SPATIAL_CNN_CHANNELS3 != RPPG_NUM_SPATIAL_FEATURES) || \
     (SPATIAL_CNN_ZERO_POINT0 != RPPG_INPUT_ZERO_POINT)
 #error "spatial_cnn_params.h does not fit rppg_contract.h: emit again"
@@ -95,12 +94,10 @@ static int32x4_t rescale4(int32x4_t values, const int32_t *multiplier,
 /* Biased sums of four outputs → their rescaled values from low to 127. */
 static int32x4_t finish4(const spatial_cnn_layer_t *layer, int32_t output,
                          int32x4_t sums, int32_t zero_point) {
-  const int32x4_t biased =
-      vaddq_s32(sums, vldrwq_s32(&layer->bias[output]));
-  const int32x4_t values =
-      vaddq_n_s32(rescale4(biased, &layer->multiplier[output],
-                           &layer->shift[output]),
-                  zero_point);
+  const int32x4_t biased = vaddq_s32(sums, vldrwq_s32(&layer->bias[output]));
+  const int32x4_t values = vaddq_n_s32(
+      rescale4(biased, &layer->multiplier[output], &layer->shift[output]),
+      zero_point);
   /* Rectified: nothing below the zero point. */
   return vminq_s32(vmaxq_s32(values, vdupq_n_s32(zero_point)),
                    vdupq_n_s32(INT8_MAX));
@@ -110,7 +107,7 @@ static int32x4_t finish4(const spatial_cnn_layer_t *layer, int32_t output,
 /* --- Convolution with pool -------------------------------------------------
  */
 
-static int32_t larger(int32_t one, int32_t other) {
+static int32_t max_i32(int32_t one, int32_t other) {
   return (one > other) ? one : other;
 }
 
@@ -140,8 +137,7 @@ static void pooled_patches(const spatial_cnn_layer_t *layer,
   for (int32_t output = 0; output < CHANNELS1; output += 4) {
     const int32x4_t most = vmaxq_s32(
         vmaxq_s32(vldrwq_s32(&sums[0][output]), vldrwq_s32(&sums[1][output])),
-        vmaxq_s32(vldrwq_s32(&sums[2][output]),
-                  vldrwq_s32(&sums[3][output])));
+        vmaxq_s32(vldrwq_s32(&sums[2][output]), vldrwq_s32(&sums[3][output])));
     vstrbq_s32(&outputs[output],
                finish4(layer, output, most, SPATIAL_CNN_ZERO_POINT1));
   }
@@ -190,7 +186,7 @@ static int32_t largest_sum2(const int8_t *corner, const int8_t *weights) {
     corner += ROW1;
     weights += 3 * CHANNELS1;
   }
-  return larger(larger(sum0, sum1), larger(sum2, sum3));
+  return max_i32(max_i32(sum0, sum1), max_i32(sum2, sum3));
 }
 
 static void convolve2(void) {
@@ -200,14 +196,13 @@ static void convolve2(void) {
       const int8_t *corner = &work.hidden1[2 * y * ROW1 + 2 * x * CHANNELS1];
       int8_t *outputs = &work.hidden2[(y + 1) * ROW2 + (x + 1) * CHANNELS2];
       for (int32_t output = 0; output < CHANNELS2; ++output) {
-        sums[output] = largest_sum2(
-            corner, &spatial_cnn_conv2.weights[output * TAPS2]);
+        sums[output] =
+            largest_sum2(corner, &spatial_cnn_conv2.weights[output * TAPS2]);
       }
       for (int32_t output = 0; output < CHANNELS2; output += 4) {
         vstrbq_s32(&outputs[output],
                    finish4(&spatial_cnn_conv2, output,
-                           vldrwq_s32(&sums[output]),
-                           SPATIAL_CNN_ZERO_POINT2));
+                           vldrwq_s32(&sums[output]), SPATIAL_CNN_ZERO_POINT2));
       }
     }
   }
@@ -228,10 +223,8 @@ static void convolve3_at(const int8_t *corner, int32_t *totals) {
         const int8x16_t input = vldrbq_s8(inputs + tap);
         sum0 = vmladavaq_s8(sum0, input, vldrbq_s8(weights + tap));
         sum1 = vmladavaq_s8(sum1, input, vldrbq_s8(weights + tap + TAPS3));
-        sum2 =
-            vmladavaq_s8(sum2, input, vldrbq_s8(weights + tap + 2 * TAPS3));
-        sum3 =
-            vmladavaq_s8(sum3, input, vldrbq_s8(weights + tap + 3 * TAPS3));
+        sum2 = vmladavaq_s8(sum2, input, vldrbq_s8(weights + tap + 2 * TAPS3));
+        sum3 = vmladavaq_s8(sum3, input, vldrbq_s8(weights + tap + 3 * TAPS3));
       }
       inputs += ROW2;
       weights += 3 * CHANNELS2;
@@ -267,8 +260,7 @@ static inline void largest_sums(const int8_t *corner, int32_t channels,
   int32_t sums[2][4] = {{0, 0, 0, 0}, {0, 0, 0, 0}};
   for (int32_t row = 0; row < 3; ++row) {
     const int8_t *weight = weights;
-    for (const int8_t *input = corner; input < corner + 3 * channels;
-         ++input) {
+    for (const int8_t *input = corner; input < corner + 3 * channels; ++input) {
       const int32_t weight0 = weight[0];
       const int32_t weight1 = weight[num_taps];
       const int32_t value0 = input[0];
@@ -289,8 +281,8 @@ static inline void largest_sums(const int8_t *corner, int32_t channels,
     weights += 3 * channels;
   }
   for (int32_t output = 0; output < 2; ++output) {
-    largest[output] = larger(larger(sums[output][0], sums[output][1]),
-                             larger(sums[output][2], sums[output][3]));
+    largest[output] = max_i32(max_i32(sums[output][0], sums[output][1]),
+                              max_i32(sums[output][2], sums[output][3]));
   }
 }
 
@@ -367,10 +359,9 @@ static void convolve3_and_average(int8_t *output) {
     }
   }
   for (int32_t channel = 0; channel < CHANNELS3; ++channel) {
-    const int32_t total =
-        totals[channel] - POSITIONS * SPATIAL_CNN_ZERO_POINT3;
-    const int32_t mean = rescale(total, SPATIAL_CNN_MEAN_MULTIPLIER,
-                                 SPATIAL_CNN_MEAN_SHIFT);
+    const int32_t total = totals[channel] - POSITIONS * SPATIAL_CNN_ZERO_POINT3;
+    const int32_t mean =
+        rescale(total, SPATIAL_CNN_MEAN_MULTIPLIER, SPATIAL_CNN_MEAN_SHIFT);
     output[channel] = clamp(mean + SPATIAL_CNN_OUTPUT_ZERO_POINT, INT8_MIN);
   }
 }

@@ -68,8 +68,7 @@ static void measure_cut(const char *name, const rppg_image_t *image,
   for (int32_t roi = 0; roi < RPPG_NUM_ROIS; ++roi) {
     rppg_cut_roi(image, &box, roi, &state.scratch, patch);
   }
-  (void)snprintf(line, sizeof line, "roi_cut_%s_face_%ld_px", name,
-                 (long)side);
+  (void)snprintf(line, sizeof line, "roi_cut_%s_face_%ld_px", name, (long)side);
   report(line, stop(), 1u);
   start();
   rppg_mean_mid_face(image, &box, &state.motion.shift, rgb);
@@ -114,8 +113,8 @@ static void measure_head(void) {
 }
 
 static void measure_push_frame(const rppg_image_t *image, int32_t side) {
-  const rppg_face_t face = {RPPG_FACE_FOUND, (WIDTH - side) / 2,
-                            (HEIGHT - side) / 2, side, side, 0u};
+  const rppg_face_t face = {
+      RPPG_FACE_FOUND, (WIDTH - side) / 2, (HEIGHT - side) / 2, side, side, 0u};
   char line[64];
   (void)rppg_init(&state);
   (void)rppg_push_frame(&state, image, &face, 0);

@@ -23,12 +23,10 @@ typedef enum {
 
 #define LL_ATON_DECLARE_NAMED_NN_INSTANCE_AND_INTERFACE(name) \
   DECLARE_NETWORK(name)
-#define DECLARE_NETWORK(name)                                              \
-  extern NN_Instance_TypeDef NN_Instance_##name;                           \
-  extern const LL_Buffer_InfoTypeDef *LL_ATON_Input_Buffers_Info_##name(   \
-      void);                                                               \
-  extern const LL_Buffer_InfoTypeDef *LL_ATON_Output_Buffers_Info_##name(  \
-      void);
+#define DECLARE_NETWORK(name)                                                  \
+  extern NN_Instance_TypeDef NN_Instance_##name;                               \
+  extern const LL_Buffer_InfoTypeDef *LL_ATON_Input_Buffers_Info_##name(void); \
+  extern const LL_Buffer_InfoTypeDef *LL_ATON_Output_Buffers_Info_##name(void);
 
 unsigned char *LL_Buffer_addr_start(const LL_Buffer_InfoTypeDef *info);
 uint32_t LL_Buffer_len(const LL_Buffer_InfoTypeDef *info);

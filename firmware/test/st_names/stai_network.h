@@ -17,7 +17,10 @@ typedef uint8_t stai_network;
 typedef uint8_t *stai_ptr;
 typedef uint32_t stai_size;
 
-typedef enum { STAI_SUCCESS = 0, STAI_ERROR_GENERIC = 0x20000 } stai_return_code;
+typedef enum {
+  STAI_SUCCESS = 0,
+  STAI_ERROR_GENERIC = 0x20000
+} stai_return_code;
 typedef enum { STAI_MODE_SYNC = 1 } stai_run_mode;
 
 stai_return_code stai_runtime_init(void);
@@ -25,8 +28,7 @@ stai_return_code stai_network_init(stai_network *network);
 stai_return_code stai_network_get_inputs(stai_network *network,
                                          stai_ptr *inputs, stai_size *number);
 stai_return_code stai_network_get_outputs(stai_network *network,
-                                          stai_ptr *outputs,
-                                          stai_size *number);
+                                          stai_ptr *outputs, stai_size *number);
 stai_return_code stai_network_run(stai_network *network, stai_run_mode mode);
 
 #endif /* STAI_NETWORK_H */
