@@ -11,8 +11,9 @@ import itertools
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+import av
 import cv2
 import numpy as np
 
@@ -126,7 +127,8 @@ class VideoReader:
       if any(map(self._is_whole_jpeg, first)):
         frames = self._jpegs(packets)
       else:
-        frames = ffmpeg_frames.decode(self._file.stream, packets)
+        holds_fields = any(map(self._is_field, first))
+        frames = ffmpeg_frames.decode(self._file.stream, packets, holds_fields)
       for index, (frame, time_s) in enumerate(self._of_one_size(frames)):
         if self._rate_hz is not None:
           time_s = index / self._rate_hz
@@ -135,11 +137,8 @@ class VideoReader:
     finally:
       self._file.close()
 
-  def _is_whole_jpeg(self, packet) -> bool:
-    """Whether a packet is a JPEG of the whole, upright frame.
-
-    Of interlaced Motion-JPEG it is a field, of other codecs no JPEG.
-    """
+  def _is_whole_jpeg(self, packet: av.Packet | None) -> bool:
+    """Whether a packet is a JPEG of the whole, upright frame."""
     stream = self._file.stream
     if packet is None or stream.codec_context.name != 'mjpeg':
       return False
@@ -148,7 +147,17 @@ class VideoReader:
       return False
     return ffmpeg_frames.is_plain(stream, packet, frame_bgr.shape[1::-1])
 
-  def _jpegs(self, packets) -> Iterator[tuple[JpegFrame | None, float]]:
+  def _is_field(self, packet: av.Packet | None) -> bool:
+    """Whether a packet begins with a JPEG of every other row."""
+    codec = self._file.stream.codec_context
+    if packet is None or codec.name != 'mjpeg':
+      return False
+    size_px = JpegFrame(video_file.content(packet)).size_px()
+    return size_px == (codec.width, codec.height // 2)
+
+  def _jpegs(
+    self, packets: Iterable[av.Packet | None]
+  ) -> Iterator[tuple[JpegFrame | None, float]]:
     for packet in packets:
       if packet is None:
         yield None, math.nan
