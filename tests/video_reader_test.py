@@ -361,6 +361,19 @@ def test_a_video_that_breaks_off_says_how_much_is_missing(good, tmp_path):
   assert len(list(reader)) < reader.num_stored + reader.num_missing == 120
 
 
+def test_a_count_that_cannot_be_is_not_believed(tmp_path):
+  path = tmp_path / 'vid.avi'
+  _write_mjpg(path, _scenes())
+  avi = bytearray(path.read_bytes())
+  # dwLength of the stream's header.
+  at = avi.index(b'strh') + 8 + 32
+  assert avi[at : at + 4] == struct.pack('<I', 10)
+  avi[at : at + 4] = b'\xff' * 4
+  path.write_bytes(avi)
+  reader = video_reader.VideoReader(path)
+  assert (len(list(reader)), reader.num_missing) == (10, 0)
+
+
 # --- Names, times and refusals ------------------------------------------------
 
 
@@ -374,6 +387,17 @@ def test_any_file_name_is_opened(good, tmp_path, name):
 def test_a_tilde_is_the_home_folder(good, monkeypatch):
   monkeypatch.setenv('HOME', str(good.parent))
   assert video_reader.VideoReader('~/vid.avi').header_frames == 120
+  with pytest.raises(video_reader.VideoError, match=r'^a\\nb: no such'):
+    video_reader.VideoReader('a\nb')
+
+
+@pytest.mark.parametrize('rate', ['', ' F0:0'])
+def test_y4m_without_a_rate_needs_one(rate, tmp_path):
+  path = tmp_path / 'vid.y4m'
+  frame = b'FRAME\n' + bytes(64 * 48 * 3 // 2)
+  path.write_bytes(f'YUV4MPEG2 W64 H48{rate}\n'.encode() + 3 * frame)
+  with pytest.raises(video_reader.VideoError, match=r'without times.*--fps'):
+    video_reader.VideoReader(path)
 
 
 @pytest.mark.parametrize('name', ['vid.mjpeg', 'vid.h264'])
