@@ -27,6 +27,7 @@ from rppg_tf import (
   patch_motion,
   patch_textures,
   pulse_synthesis,
+  ubfc,
   video_damage,
 )
 from rppg_tf.process_pool import process_pool
@@ -167,9 +168,9 @@ def _signals(rng, source: PatchSource):
     rate_bpm = rng.uniform(46, 156)
     pulse = pulse_synthesis.synthesize_pulse(rng, source.duration_s, rate_bpm)
     return pulse, pulse_synthesis.camera_times(rng, source.duration_s, fps)
-  paths = pulse_synthesis.find_ground_truths(source.ground_truth_dir)
-  truth = pulse_synthesis.load_ground_truth(paths[rng.integers(len(paths))])
-  length_s = float(truth.stamp_s[-1] - truth.stamp_s[0])
+  paths = ubfc.find_ground_truths(source.ground_truth_dir)
+  truth = ubfc.parse_ground_truth(paths[rng.integers(len(paths))])
+  length_s = float(truth.timestamp_s[-1] - truth.timestamp_s[0])
   duration_s = min(source.duration_s, length_s)
   start_s = rng.uniform(0, length_s - duration_s)
   return (

@@ -18,9 +18,9 @@ from rppg_tf import (
   evaluation,
   evaluation_tables,
   feature_timeline,
-  recordings,
   run_directory,
   spectrum,
+  ubfc,
 )
 from tests import bench_data, commands, vitallens_venv
 
@@ -91,9 +91,7 @@ def _rows(recordings_dir) -> list[dict]:
 
 def _vitallens_bpm(folder, peers_dir) -> dict[str, np.ndarray]:
   """Heart rates of one recording's windows, BPM, by method."""
-  time_s = recordings.parse_ground_truth(
-    folder / recordings.GROUND_TRUTH_NAME
-  ).timestamp_s
+  time_s = ubfc.parse_ground_truth(folder / ubfc.GROUND_TRUTH_NAME).timestamp_s
   with np.load(peers_dir / f'{folder.name}.npz') as waves:
     return {
       method: spectrum.peak_bpm(

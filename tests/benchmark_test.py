@@ -10,8 +10,8 @@ from rppg_tf import (
   face_rois,
   losses,
   network,
-  recordings,
   training,
+  ubfc,
 )
 from rppg_tf.background import input_quantisation
 from rppg_tf.spatial_cnn import build_spatial_cnn
@@ -186,7 +186,7 @@ def test_bad_input_is_one_line(tmp_path):
 def test_recordings_are_multiplied_without_a_copy(folder, tmp_path):
   sources = [folder.parent / 'subject1'] * scale_figures.NUM_SOURCES
   scale_figures.multiply(sources, 4, tmp_path / 'multiplied')
-  found = recordings.find_recordings(tmp_path / 'multiplied')
+  found = ubfc.find_recordings(tmp_path / 'multiplied')
   assert len(found) == 20
   assert [int(name[-1]) for name, _ in found] == [1, 2, 3, 4, 5] * 4
   assert (found[7][1] / 'vid.avi').resolve() == (folder / 'vid.avi').resolve()

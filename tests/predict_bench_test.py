@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rppg_tf import frame_batches, recordings, run_directory
+from rppg_tf import frame_batches, run_directory, ubfc
 from rppg_tf import video_heart_rate as heart_rate
 from rppg_tf.video_reader import VideoReader
 from tests import bench_data
@@ -53,11 +53,9 @@ _CHOICES = {
 
 def _rates_bpm(folder, choose) -> list[float]:
   """What predict says of the frames chosen, at the times they were taken."""
-  time_s = recordings.parse_ground_truth(
-    folder / recordings.GROUND_TRUTH_NAME
-  ).timestamp_s
+  time_s = ubfc.parse_ground_truth(folder / ubfc.GROUND_TRUTH_NAME).timestamp_s
   chosen = set(choose(time_s).tolist())
-  video = VideoReader(folder / recordings.VIDEO_NAME)
+  video = VideoReader(ubfc.find_video(folder))
   frames = (
     (frame, time_s[index])
     for index, (frame, _) in enumerate(video.stored())

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 import tfds_ubfc
-from rppg_tf import recordings
+from rppg_tf import recordings, ubfc
 from tests.fake_recordings import (
   edit_line,
   truncate,
@@ -189,7 +189,7 @@ class BadInputTest(tfds.testing.TestCase):
     self._folder = self._root / 'manual' / 'DATASET_2' / 'subject1'
 
   def _assert_build_fails(self, pattern, manual_dir='manual'):
-    with self.assertRaisesRegex(recordings.RecordingError, pattern) as caught:
+    with self.assertRaisesRegex(ubfc.RecordingError, pattern) as caught:
       _build(manual_dir and self._root / manual_dir, self._root / 'data')
     self.assertNotIn('\n', str(caught.exception))
     versions = self._root / 'data' / 'tfds_ubfc' / 'inner'
@@ -222,7 +222,9 @@ class BadInputTest(tfds.testing.TestCase):
     truncate(other / 'vid.avi')
     self._assert_build_fails('subject9/vid.avi: truncated .* copy it again')
     (other / 'vid.avi').unlink()
-    self._assert_build_fails('subject9/vid.avi: missing; copy it')
+    self._assert_build_fails(
+      r'subject9/vid.avi: missing \(vid.mp4, .*\); copy it'
+    )
 
   def test_last_line_of_the_command(self):
     truncated = write_recording(self._folder)
@@ -231,7 +233,7 @@ class BadInputTest(tfds.testing.TestCase):
     output, _ = process.communicate(timeout=120)
     last_line = output.rstrip().splitlines()[-1]
     self.assertNotEqual(process.returncode, 0)
-    self.assertStartsWith(last_line, 'rppg_tf.recordings.RecordingError: ')
+    self.assertStartsWith(last_line, 'rppg_tf.ubfc.RecordingError: ')
     self.assertEndsWith(last_line, 'can be decoded; copy it again')
 
 

@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from rppg_tf import contract, recordings, run_directory
+from rppg_tf import contract, run_directory, ubfc
 from rppg_tf.entry_point import InputError
 from rppg_tf.int8_cnn import Int8SpatialCnn
 from rppg_tf.video_reader import VideoReader
@@ -86,5 +86,5 @@ def int8() -> dict:
 
 
 def _video(recordings_dir: pathlib.Path) -> pathlib.Path:
-  (_, folder), *_ = recordings.find_recordings(recordings_dir)
-  return folder / recordings.VIDEO_NAME
+  (_, folder), *_ = ubfc.find_recordings(recordings_dir)
+  return ubfc.find_video(folder)

@@ -14,7 +14,7 @@ import tempfile
 
 from absl import flags
 
-from rppg_tf import recordings, run_directory
+from rppg_tf import run_directory, ubfc
 from rppg_tf.entry_point import InputError, run
 from tools import scale_figures
 
@@ -35,7 +35,7 @@ def main() -> None:
   output = pathlib.Path(_OUTPUT.value)
   if not output.parent.is_dir():
     raise InputError(f'--output={output}: no folder {output.parent}')
-  found = recordings.find_recordings(_RECORDINGS_DIR.value)
+  found = ubfc.find_recordings(_RECORDINGS_DIR.value)
   num_sources = scale_figures.NUM_SOURCES
   if len(found) < num_sources:
     raise InputError(

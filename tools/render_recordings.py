@@ -45,7 +45,7 @@ import numpy as np
 import tqdm
 from absl import flags
 
-from rppg_tf import pulse_synthesis
+from rppg_tf import pulse_synthesis, ubfc
 from rppg_tf.entry_point import InputError, run
 from rppg_tf.process_pool import process_pool
 from tools import face_renderer, mjpg_writer
@@ -104,7 +104,6 @@ _NUM_WORKERS = flags.DEFINE_integer(
 )
 
 DATASET_NAME = 'DATASET_2'
-VIDEO_NAME = 'vid.avi'
 PARAMETERS_NAME = 'render.json'
 JPEG_QUALITY = 95
 # Of the folder that a recording is in while it is made.
@@ -170,8 +169,8 @@ def _made_up_signals(job: Job, rng: np.random.Generator) -> Signals:
 
 def _real_signals(job: Job, rng: np.random.Generator) -> Signals:
   path = pathlib.Path(job.ground_truth_path)
-  truth = pulse_synthesis.load_ground_truth(path)
-  length_s = float(truth.stamp_s[-1] - truth.stamp_s[0])
+  truth = ubfc.parse_ground_truth(path)
+  length_s = float(truth.timestamp_s[-1] - truth.timestamp_s[0])
   duration_s = min(job.duration_s, length_s)
   start_s = rng.uniform(0.0, length_s - duration_s)
   pulse = pulse_synthesis.pulse_from_ground_truth(truth, duration_s, start_s)
@@ -270,8 +269,8 @@ def render_recording(job: Job) -> int:
   parent = pathlib.Path(job.directory)
   with _scratch_folder(parent) as scratch:
     fps = (len(renderer) - 1) / signals.times.stamp_s[-1]
-    _write_video(scratch / VIDEO_NAME, renderer, fps)
-    truth_path = scratch / pulse_synthesis.GROUND_TRUTH_NAME
+    _write_video(scratch / ubfc.VIDEO_NAME, renderer, fps)
+    truth_path = scratch / ubfc.GROUND_TRUTH_NAME
     _write_ground_truth(truth_path, signals)
     _write_parameters(scratch / PARAMETERS_NAME, job, parameters, signals)
     scratch.chmod(0o755)
@@ -326,9 +325,9 @@ def _jobs() -> list[Job]:
   directory = pathlib.Path(_OUTPUT_DIR.value) / DATASET_NAME
   truths = [None]
   if _GROUND_TRUTH_DIR.value is not None:
-    truths = pulse_synthesis.find_ground_truths(_GROUND_TRUTH_DIR.value)
+    truths = ubfc.find_ground_truths(_GROUND_TRUTH_DIR.value)
     for path in truths:
-      pulse_synthesis.load_ground_truth(path)
+      ubfc.parse_ground_truth(path)
   jobs = []
   for index in range(_NUM_RECORDINGS.value):
     subject = _FIRST_SUBJECT.value + index
