@@ -1,9 +1,16 @@
 """Recordings in the layout of UBFC's DATASET_2 (ubfc.py), read frame by frame.
 
 Line 2 of ground_truth.txt is never used: it lags, and is corrupt in some
-subjects. A problem with a file is a RecordingError (VideoError if the video
-does not open) of one line that names the file, what is wrong and what to do.
-No TensorFlow here.
+subjects. Where there are as many time stamps as frames (within 1 %), they are
+the frames'. Otherwise they are of a PPG with a clock of its own, 60 Hz beside
+30 frames/s: frames then have the video's presentation times, counted from the
+first frame as the PPG's are from its first sample, and each frame gets the
+mean of the PPG over its period. Both must be equally long (within 1 %);
+nothing is stretched.
+
+A problem with a file is a RecordingError (VideoError if the video does not
+open) of one line that names the file, what is wrong and what to do. No
+TensorFlow here.
 """
 
 import concurrent.futures
@@ -22,6 +29,8 @@ from rppg_tf import crash_watch, face_frames, face_rois
 from rppg_tf.entry_point import InputError
 from rppg_tf.ubfc import (
   GROUND_TRUTH_NAME,
+  MAX_FRAME_RATE_HZ,
+  MIN_FRAME_RATE_HZ,
   GroundTruth,
   RecordingError,
   find_video,
@@ -29,8 +38,8 @@ from rppg_tf.ubfc import (
 )
 from rppg_tf.video_reader import VideoReader
 
-# Frames and time stamps may differ by this share of the larger; the longer
-# is then trimmed.
+# Frames and time stamps, or the times that video and PPG last, may differ by
+# this share of the larger; the longer is then trimmed.
 MAX_LENGTH_MISMATCH = 0.01
 
 
@@ -97,7 +106,7 @@ def read_recording(
 def _read(folder: Path, roi_geometry: str, num_threads: int, pool) -> dict:
   video_path = find_video(folder)
   ground_truth = parse_ground_truth(folder / GROUND_TRUTH_NAME)
-  _, ppg, _, timestamp_s = ground_truth
+  ppg, timestamp_s = _of_frames(video_path, ground_truth)
   rois, kept = _read_rois(
     video_path, timestamp_s, roi_geometry, num_threads, pool
   )
@@ -219,6 +228,102 @@ def _read_rois(
     'face_found': np.array([roi.face_found for roi in cut]),
   }
   return rois, kept
+
+
+def _of_frames(
+  video_path: Path, ground_truth: GroundTruth
+) -> tuple[np.ndarray, np.ndarray]:
+  """PPG and stamps, one for each frame: as they are, or resampled.
+
+  Returns:
+    ppg and timestamp_s, both float64 (num_frames,), give or take 1 %.
+  """
+  as_it_is = ground_truth.ppg, ground_truth.timestamp_s
+  num_stamps = len(ground_truth.timestamp_s)
+  if _are_near(VideoReader(video_path).header_frames, num_stamps):
+    return as_it_is
+  # Headers may be wrong or say nothing.
+  video = VideoReader(video_path, num_threads=1)
+  time_s = np.array([time_s for _, time_s in video.stored()], np.float64)
+  _check_decoded(video_path, len(time_s), video.header_frames)
+  if _are_near(len(time_s), num_stamps):
+    return as_it_is
+  ppg_time_s = ground_truth.timestamp_s - ground_truth.timestamp_s[0]
+  time_s = _brought_together(video_path, time_s, ppg_time_s)
+  ppg = _mean_around(time_s, ground_truth.ppg, ppg_time_s)
+  return ppg, time_s + ground_truth.timestamp_s[0]
+
+
+def _brought_together(
+  video_path: Path, time_s: np.ndarray, ppg_time_s: np.ndarray
+) -> np.ndarray:
+  """Seconds from the first frame, of the frames that the PPG lasts for."""
+  counts = (
+    f'{video_path}: {len(time_s)} frames but {len(ppg_time_s)} time stamps in '
+    f'{GROUND_TRUTH_NAME}'
+  )
+  if not _are_times(time_s):
+    raise RecordingError(
+      f'{counts}, and the video has no times of its own; make one stamp a '
+      'frame, or convert it with ffmpeg -r RATE'
+    )
+  time_s = time_s - time_s[0]
+  if not _are_near(time_s[-1], ppg_time_s[-1]):
+    raise RecordingError(
+      f'{counts}, {time_s[-1]:.2f} s but {ppg_time_s[-1]:.2f} s long; counts '
+      'or lengths may differ by 1 %: check that both files belong together'
+    )
+  return time_s[time_s <= ppg_time_s[-1]]
+
+
+def _are_near(first: float, second: float) -> bool:
+  return abs(first - second) <= MAX_LENGTH_MISMATCH * max(first, second)
+
+
+def _are_times(time_s: np.ndarray) -> bool:
+  """Whether these may be the times of a video's frames, seconds."""
+  step_s = np.diff(time_s)
+  if not len(step_s) or not np.all(step_s >= 0):  # NaN is not
+    return False
+  rate_hz = len(step_s) / max(float(step_s.sum()), 1e-9)
+  return MIN_FRAME_RATE_HZ <= rate_hz <= MAX_FRAME_RATE_HZ
+
+
+def _mean_around(
+  frame_time_s: np.ndarray, values: np.ndarray, time_s: np.ndarray
+) -> np.ndarray:
+  """Mean of a signal over one frame's period around each frame.
+
+  What is faster than frames can show (mains hum) averages out instead of
+  becoming a slow wave. Between samples the signal is a straight line; before
+  the first and after the last sample nothing counts.
+
+  Args:
+    frame_time_s: (num_frames,) seconds within those of time_s.
+    values: (num_samples,).
+    time_s: (num_samples,), non-decreasing seconds.
+
+  Returns:
+    float64 (num_frames,).
+  """
+  half_s = frame_time_s[-1] / (len(frame_time_s) - 1) / 2
+  start_s = np.maximum(frame_time_s - half_s, time_s[0])
+  stop_s = np.minimum(frame_time_s + half_s, time_s[-1])
+  areas = _area_until(stop_s, values, time_s)
+  areas -= _area_until(start_s, values, time_s)
+  return areas / (stop_s - start_s)
+
+
+def _area_until(
+  end_s: np.ndarray, values: np.ndarray, time_s: np.ndarray
+) -> np.ndarray:
+  """Integral of a signal of straight lines from its start to each end."""
+  areas = np.diff(time_s) * (values[1:] + values[:-1]) / 2
+  areas = np.concatenate(([0.0], np.cumsum(areas)))
+  before = np.searchsorted(time_s, end_s, side='right') - 1
+  at_end = np.interp(end_s, time_s, values)
+  rest_s = end_s - time_s[before]
+  return areas[before] + rest_s * (values[before] + at_end) / 2
 
 
 def _check_num_frames(

@@ -169,6 +169,75 @@ def test_a_difference_of_one_percent_is_trimmed_and_said(
   assert f'120 frames, {num_stamps} time stamps; trimmed' in caplog.text
 
 
+def _write_ppg(folder, rate_hz, duration_s, hum_hz=0.0):
+  """A PPG with a clock of its own, of the video's pulse."""
+  time_s = np.arange(round(duration_s * rate_hz)) / rate_hz
+  ppg = np.cos(2 * np.pi * 72 / 60 * time_s)
+  ppg += np.sin(2 * np.pi * hum_hz * time_s)
+  # Its clock began before the video's.
+  rows = (ppg, np.full_like(time_s, 127.0), time_s + 3)
+  text = '\n'.join(' '.join(f'{v:.7e}' for v in row) for row in rows)
+  (folder / 'ground_truth.txt').write_text(text)
+
+
+@pytest.mark.parametrize('rate_hz', [25, 60, 256])
+def test_a_ppg_of_another_rate_is_resampled(tmp_path, good, rate_hz):
+  folder = tmp_path / 'subject1'
+  shutil.copytree(good, folder)
+  # At 256 Hz mains hum that every 30th of a second would make a slow wave of.
+  _write_ppg(folder, rate_hz, 4.0, hum_hz=60.0 if rate_hz == 256 else 0.0)
+  example, expected = map(recordings.read_recording, (folder, good))
+  num_frames = len(example['ppg'])
+  # A PPG of 25 Hz ends before the last frame.
+  assert num_frames == NUM_FRAMES - (rate_hz == 25)
+  for name, value in example.items():
+    assert value.dtype == expected[name].dtype if name != 'subject' else True
+    assert name == 'subject' or len(value) == num_frames, name
+  frame_time_s = np.arange(num_frames) / RATE_HZ
+  np.testing.assert_allclose(example['timestamp_s'], frame_time_s + 3)
+  wave = np.cos(2 * np.pi * 72 / 60 * frame_time_s)
+  # The first and last frame have half a period's samples.
+  np.testing.assert_allclose(example['ppg'][1:-1], wave[1:-1], atol=0.02)
+  np.testing.assert_allclose(example['heart_rate_bpm'], 72, atol=1)
+  np.testing.assert_array_equal(
+    example['frames'], expected['frames'][:num_frames]
+  )
+
+
+def test_a_ppg_of_another_length_is_refused(tmp_path, good):
+  folder = tmp_path / 'subject1'
+  shutil.copytree(good, folder)
+  _write_ppg(folder, 60, 4.2)
+  message = (
+    'vid.avi: 120 frames but 252 time stamps in ground_truth.txt, 3.97 s but '
+    '4.18 s long; counts or lengths may differ by 1 %: check that both'
+  )
+  with pytest.raises(ubfc.RecordingError, match=message):
+    recordings.read_recording(folder)
+
+
+class _Timed:
+  """A video of 120 frames whose times are of no use."""
+
+  header_frames = 0
+
+  def __init__(self, path, num_threads=0):
+    del path, num_threads
+
+  def stored(self):
+    return ((None, 0.0) for _ in range(120))
+
+
+def test_frames_without_times_are_given_none(tmp_path, monkeypatch):
+  monkeypatch.setattr(recordings, 'VideoReader', _Timed)
+  folder = tmp_path / 'subject1'
+  folder.mkdir()
+  (folder / 'vid.mjpeg').touch()
+  _write_ppg(folder, 60, 4.0)
+  with pytest.raises(ubfc.RecordingError, match='has no times of its own; mak'):
+    recordings.read_recording(folder)
+
+
 def test_another_container_gives_the_same(tmp_path, good):
   folder = tmp_path / 'subject1'
   folder.mkdir()
