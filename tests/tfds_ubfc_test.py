@@ -52,18 +52,34 @@ def _build(manual_dir, data_dir, config='inner'):
   return builder
 
 
-def _tfds_build(manual_dir, data_dir, *flags, **kwargs):
+# What `pip install -e` puts on the path.
+_PATH = {**os.environ, 'PYTHONPATH': str(_BUILDER_DIR.parent)}
+_READ_HERE = """
+import tensorflow_datasets as tfds
+print(len(tfds.load('tfds_ubfc/inner', data_dir='.')['train']))
+builder = tfds.builder_from_directory('tfds_ubfc/inner/2.0.0')
+print(len(builder.as_dataset()['train']))
+import tfds_ubfc
+print(tfds_ubfc.Builder.VERSION)
+"""
+
+
+def _tfds_build(
+  manual_dir, data_dir, *flags, command=(), cwd=_BUILDER_DIR, **kwargs
+):
   """Starts the real command."""
   return subprocess.Popen(
     [
       _TFDS,
       'build',
+      *command,
       '--config=inner',
       f'--manual_dir={manual_dir}',
       f'--data_dir={data_dir}',
       *flags,
     ],
-    cwd=_BUILDER_DIR,
+    cwd=cwd,
+    env=_PATH,
     stdout=subprocess.PIPE,
     stderr=subprocess.STDOUT,
     text=True,
@@ -135,6 +151,28 @@ class BuiltDatasetTest(tfds.testing.TestCase):
       for name in set(expected) - {'subject'}:
         self.assertEqual(example[name].dtype, expected[name].dtype)
         np.testing.assert_array_equal(example[name], expected[name])
+
+  def test_a_build_from_another_folder_is_read_from_its_own(self):
+    elsewhere = self._root / 'elsewhere'
+    elsewhere.mkdir()
+    process = _tfds_build(
+      '../manual', '../built', command=[_BUILDER_DIR], cwd=elsewhere
+    )
+    output, _ = process.communicate(timeout=300)
+    self.assertEqual(process.returncode, 0, output)
+    built = self._root / 'built'
+    self.assertEqual(_records(built), _records(self._root / 'data'))
+    # There a folder of data has the package's name.
+    done = subprocess.run(
+      [sys.executable, '-c', _READ_HERE],
+      cwd=built,
+      env=_PATH,
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+    self.assertEqual(done.returncode, 0, done.stderr)
+    self.assertEqual(done.stdout.split(), ['2', '2', '2.0.0'])
 
   def test_an_empty_split_is_left_out(self):
     manual = self._root / 'one'
