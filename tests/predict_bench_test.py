@@ -9,6 +9,10 @@ from rppg_tf.inference import backends, frame_batches
 from rppg_tf.inference import meter as heart_rate
 from rppg_tf.video.reader import VideoReader
 from tests.support import bench_data
+from rppg_tf import frame_batches, run_directory, ubfc
+from rppg_tf import video_heart_rate as heart_rate
+from rppg_tf.video_reader import VideoReader
+from tests import bench_data
 
 pytestmark = pytest.mark.bench
 
@@ -55,11 +59,9 @@ _CHOICES = {
 
 def _rates_bpm(folder, choose) -> list[float]:
   """What predict says of the frames chosen, at the times they were taken."""
-  time_s = recordings.parse_ground_truth(
-    folder / recordings.GROUND_TRUTH_NAME
-  ).timestamp_s
+  time_s = ubfc.parse_ground_truth(folder / ubfc.GROUND_TRUTH_NAME).timestamp_s
   chosen = set(choose(time_s).tolist())
-  video = VideoReader(folder / recordings.VIDEO_NAME)
+  video = VideoReader(ubfc.find_video(folder))
   frames = (
     (frame, time_s[index])
     for index, (frame, _) in enumerate(video.stored())

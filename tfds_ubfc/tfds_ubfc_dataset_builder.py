@@ -21,6 +21,7 @@ from tensorflow_datasets.core import shuffle
 from rppg_tf import contract
 from rppg_tf.data import recordings, splits
 from rppg_tf.faces import rois
+from rppg_tf import contract, face_rois, recordings, subject_splits, ubfc
 
 if TYPE_CHECKING:
   import apache_beam as beam
@@ -72,8 +73,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   MANUAL_DOWNLOAD_INSTRUCTIONS = """\
   UBFC-rPPG is given out by its authors: https://sites.google.com/view/ybenezeth/ubfcrppg
   Download DATASET_2 and pass the folder that holds it (or any folder above)
-  as --manual_dir. Read are subject*/vid.avi and subject*/ground_truth.txt, at
-  any depth. tools/render_recordings makes recordings of the same layout.
+  as --manual_dir. Read are subject*/vid.avi (or vid.mp4, vid.mkv, …) and
+  subject*/ground_truth.txt, at any depth. tools/render_recordings makes
+  recordings of the same layout.
   """
   BUILDER_CONFIGS = [  # noqa: RUF012, the first one is the default
     UbfcConfig(
@@ -140,7 +142,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     self, dl_manager: tfds.download.DownloadManager
   ) -> dict[str, 'Iterator | beam.PTransform']:
     """Splits that have a subject; an empty one is left out."""
-    found = recordings.find_recordings(_manual_dir(dl_manager))
+    found = ubfc.find_recordings(_manual_dir(dl_manager))
     # The last of 42 subjects should not fail after all others were decoded.
     for _, folder in found:
       recordings.check_recording(folder)
@@ -198,7 +200,7 @@ def _manual_dir(dl_manager: tfds.download.DownloadManager) -> str:
   except (AssertionError, OSError) as error:
     # TFDS's message ends with all the instructions; ours is one line.
     first_sentence = str(error).split('. ')[0]
-    raise recordings.RecordingError(
+    raise ubfc.RecordingError(
       f"{first_sentence}; pass the folder that holds UBFC's DATASET_2 as "
       '--manual_dir'
     ) from None

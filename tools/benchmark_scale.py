@@ -19,6 +19,9 @@ from rppg_tf.data import recordings
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 from tools.benchmarks import scale
+from rppg_tf import run_directory, ubfc
+from rppg_tf.entry_point import InputError, run
+from tools import scale_figures
 
 _RECORDINGS_DIR = flags.DEFINE_string(
   'recordings_dir',
@@ -37,8 +40,8 @@ def main() -> None:
   output = pathlib.Path(_OUTPUT.value)
   if not output.parent.is_dir():
     raise InputError(f'--output={output}: no folder {output.parent}')
-  found = recordings.find_recordings(_RECORDINGS_DIR.value)
-  num_sources = scale.NUM_SOURCES
+  found = ubfc.find_recordings(_RECORDINGS_DIR.value)
+  num_sources = scale_figures.NUM_SOURCES
   if len(found) < num_sources:
     raise InputError(
       f'--recordings_dir={_RECORDINGS_DIR.value}: {num_sources} recordings '

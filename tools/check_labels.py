@@ -8,7 +8,6 @@ breathing moves the rate: the spectrum then has several peaks, and the highest
 is not the mean. Last line: the mean over the recordings.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +18,8 @@ from rppg_tf.data import labels as heart_rate_labels
 from rppg_tf.data import recordings
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
+from rppg_tf import contract, heart_rate_labels, ubfc
+from rppg_tf.entry_point import InputError, run
 
 _GROUND_TRUTH_DIR = flags.DEFINE_string(
   'ground_truth_dir',
@@ -104,21 +105,6 @@ def check_labels(ppg: np.ndarray, timestamp_s: np.ndarray) -> LabelCheck:
   return LabelCheck(np.array(difference_bpm), label_bpm, num_left_out)
 
 
-def find_ground_truth(root: str) -> list[Path]:
-  """Every subject*/ground_truth.txt below a folder, by subject number."""
-  pattern = f'{recordings.SUBJECT_PREFIX}*/{recordings.GROUND_TRUTH_NAME}'
-  paths = sorted(
-    Path(root).rglob(pattern),
-    key=lambda path: recordings.natural_key(path.parent.name),
-  )
-  if not paths:
-    raise recordings.RecordingError(
-      f'{root}: no {pattern} at any depth; give the folder that holds the '
-      'subjects'
-    )
-  return paths
-
-
 def print_table(root: str) -> float:
   """Prints a row per recording; returns the mean difference in BPM."""
   print(
@@ -126,14 +112,14 @@ def print_table(root: str) -> float:
     'mean |FFT - label|  bias'
   )
   mean_differences_bpm = []
-  for path in find_ground_truth(root):
-    truth = recordings.parse_ground_truth(path)
+  for path in ubfc.find_ground_truths(root):
+    truth = ubfc.parse_ground_truth(path)
     try:
-      check = check_labels(*truth)
+      check = check_labels(truth.ppg, truth.timestamp_s)
     except ValueError as error:
       raise InputError(f'{path}: {error}') from error
     if not len(check.difference_bpm):
-      raise recordings.RecordingError(
+      raise ubfc.RecordingError(
         f'{path}: no 10 s window with labels; give a longer recording'
       )
     mean_differences_bpm.append(np.abs(check.difference_bpm).mean())

@@ -51,6 +51,10 @@ from rppg_tf.parallel.process_pool import process_pool
 from rppg_tf.synthesis import head_renderer
 from rppg_tf.synthesis import pulse as synthetic_pulse
 from rppg_tf.video import mjpeg_writer
+from rppg_tf import pulse_synthesis, ubfc
+from rppg_tf.entry_point import InputError, run
+from rppg_tf.process_pool import process_pool
+from tools import face_renderer, mjpg_writer
 
 _OUTPUT_DIR = flags.DEFINE_string(
   'output_dir', None, 'Where DATASET_2/subjectN/ is made.', required=True
@@ -106,7 +110,6 @@ _NUM_WORKERS = flags.DEFINE_integer(
 )
 
 DATASET_NAME = 'DATASET_2'
-VIDEO_NAME = 'vid.avi'
 PARAMETERS_NAME = 'render.json'
 JPEG_QUALITY = 95
 # Of the folder that a recording is in while it is made.
@@ -172,8 +175,8 @@ def _made_up_signals(job: Job, rng: np.random.Generator) -> Signals:
 
 def _real_signals(job: Job, rng: np.random.Generator) -> Signals:
   path = pathlib.Path(job.ground_truth_path)
-  truth = synthetic_pulse.load_ground_truth(path)
-  length_s = float(truth.stamp_s[-1] - truth.stamp_s[0])
+  truth = ubfc.parse_ground_truth(path)
+  length_s = float(truth.timestamp_s[-1] - truth.timestamp_s[0])
   duration_s = min(job.duration_s, length_s)
   start_s = rng.uniform(0.0, length_s - duration_s)
   pulse = synthetic_pulse.pulse_from_ground_truth(truth, duration_s, start_s)
@@ -272,8 +275,8 @@ def render_recording(job: Job) -> int:
   parent = pathlib.Path(job.directory)
   with _scratch_folder(parent) as scratch:
     fps = (len(renderer) - 1) / signals.times.stamp_s[-1]
-    _write_video(scratch / VIDEO_NAME, renderer, fps)
-    truth_path = scratch / synthetic_pulse.GROUND_TRUTH_NAME
+    _write_video(scratch / ubfc.VIDEO_NAME, renderer, fps)
+    truth_path = scratch / ubfc.GROUND_TRUTH_NAME
     _write_ground_truth(truth_path, signals)
     _write_parameters(scratch / PARAMETERS_NAME, job, parameters, signals)
     scratch.chmod(0o755)
@@ -328,9 +331,9 @@ def _jobs() -> list[Job]:
   directory = pathlib.Path(_OUTPUT_DIR.value) / DATASET_NAME
   truths = [None]
   if _GROUND_TRUTH_DIR.value is not None:
-    truths = synthetic_pulse.find_ground_truths(_GROUND_TRUTH_DIR.value)
+    truths = ubfc.find_ground_truths(_GROUND_TRUTH_DIR.value)
     for path in truths:
-      synthetic_pulse.load_ground_truth(path)
+      ubfc.parse_ground_truth(path)
   jobs = []
   for index in range(_NUM_RECORDINGS.value):
     subject = _FIRST_SUBJECT.value + index

@@ -1,24 +1,25 @@
-"""Reading recordings in the layout of UBFC's DATASET_2.
-
-    <any folders>/subjectN/vid.avi           one face, any codec OpenCV reads
-                           ground_truth.txt  3 lines, one value per frame:
-                                             PPG, heart rate, seconds
+"""Recordings in the layout of UBFC's DATASET_2 (ubfc.py), read frame by frame.
 
 Line 2 of ground_truth.txt is never used: it lags, and is corrupt in some
-subjects. A problem with a file is a RecordingError (VideoError if the video
-does not open) of one line that names the file, what is wrong and what to do.
-No TensorFlow here.
+subjects. Where there are as many time stamps as frames (within 1 %), they are
+the frames'. Otherwise they are of a PPG with a clock of its own, 60 Hz beside
+30 frames/s: frames then have the video's presentation times, counted from the
+first frame as the PPG's are from its first sample, and each frame gets the
+mean of the PPG over its period. Both must be equally long (within 1 %);
+nothing is stretched.
+
+A problem with a file is a RecordingError (VideoError if the video does not
+open) of one line that names the file, what is wrong and what to do. No
+TensorFlow here.
 """
 
 import concurrent.futures
 import contextlib
 import itertools
 import os
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -29,129 +30,37 @@ from rppg_tf.faces import rois as face_rois
 from rppg_tf.faces import stream
 from rppg_tf.parallel import crash_watch
 from rppg_tf.video.reader import VideoReader
+from rppg_tf import crash_watch, face_frames, face_rois
+from rppg_tf.entry_point import InputError
+from rppg_tf.ubfc import (
+  GROUND_TRUTH_NAME,
+  MAX_FRAME_RATE_HZ,
+  MIN_FRAME_RATE_HZ,
+  GroundTruth,
+  RecordingError,
+  find_video,
+  parse_ground_truth,
+)
+from rppg_tf.video_reader import VideoReader
 
-VIDEO_NAME = 'vid.avi'
-GROUND_TRUTH_NAME = 'ground_truth.txt'
-SUBJECT_PREFIX = 'subject'
-NUM_GROUND_TRUTH_LINES = 3
-
-# Frames and time stamps may differ by this share of the larger; the longer
-# is then trimmed.
+# Frames and time stamps, or the times that video and PPG last, may differ by
+# this share of the larger; the longer is then trimmed.
 MAX_LENGTH_MISMATCH = 0.01
-# A mean frame rate outside of this says that the stamps are not in seconds.
-MIN_FRAME_RATE_HZ = 5.0
-MAX_FRAME_RATE_HZ = 500.0
-
-
-class RecordingError(InputError):
-  """A file of a recording cannot be used; one line says what to do."""
-
-
-class GroundTruth(NamedTuple):
-  """What is used of a ground_truth.txt.
-
-  Attributes:
-    ppg: float32 (num_samples,), arbitrary unit, one sample per video frame.
-    timestamp_s: float64 (num_samples,), non-decreasing seconds.
-  """
-
-  ppg: np.ndarray
-  timestamp_s: np.ndarray
-
-
-def find_recordings(root: str | os.PathLike) -> list[tuple[str, Path]]:
-  """Finds every `subject*` folder with a recording at any depth.
-
-  Args:
-    root: folder to search; symbolic links are followed.
-
-  Returns:
-    (subject, folder), ordered by the number in the name.
-
-  Raises:
-    RecordingError: no recording, a recording that misses one of its two
-      files, or one subject found twice.
-  """
-  if not os.path.isdir(root):
-    raise RecordingError(
-      f"{root}: no such folder; give the folder that holds UBFC's DATASET_2"
-    )
-  folders: dict[str, Path] = {}
-  for folder, file_names in _walk(root):
-    subject = folder.name
-    present = {VIDEO_NAME, GROUND_TRUTH_NAME} & set(file_names)
-    if not subject.startswith(SUBJECT_PREFIX) or not present:
-      continue
-    for name in (VIDEO_NAME, GROUND_TRUTH_NAME):
-      if name not in present:
-        raise RecordingError(
-          f'{folder / name}: missing; copy it, or remove the folder {folder}'
-        )
-    if subject in folders:
-      raise RecordingError(
-        f'{folder}: {subject} is also in {folders[subject]}; a subject may be '
-        'there once: remove or rename one'
-      )
-    folders[subject] = folder
-  if not folders:
-    raise RecordingError(
-      f'{root}: no {SUBJECT_PREFIX}*/{VIDEO_NAME} at any depth; give the '
-      "folder that holds UBFC's DATASET_2"
-    )
-  return sorted(folders.items(), key=lambda item: natural_key(item[0]))
-
-
-def parse_ground_truth(path: str | os.PathLike) -> GroundTruth:
-  """Reads a UBFC ground_truth.txt.
-
-  Args:
-    path: text file of three lines of numbers, separated by white space.
-
-  Returns:
-    PPG and time stamps of equal length.
-
-  Raises:
-    RecordingError: missing or unreadable, not three lines, anything but
-      numbers, PPG and stamps of different length, non-finite values, times
-      that decrease or are not in seconds.
-  """
-  try:
-    text = Path(path).read_text(encoding='utf-8')
-  except (OSError, UnicodeDecodeError) as error:
-    reason = getattr(error, 'strerror', None) or 'not a text file'
-    raise RecordingError(
-      f'{path}: cannot be read ({reason}); copy it again'
-    ) from error
-  lines = [line.split() for line in text.splitlines() if line.strip()]
-  if len(lines) != NUM_GROUND_TRUTH_LINES:
-    raise RecordingError(
-      f'{path}: expected 3 lines (PPG, heart rate, seconds), got '
-      f'{len(lines)}; copy it again'
-    )
-  ppg, _, timestamp_s = (
-    _parse_line(path, number, words) for number, words in enumerate(lines, 1)
-  )
-  if len(ppg) != len(timestamp_s):
-    raise RecordingError(
-      f'{path}: {len(ppg)} PPG samples (line 1) but {len(timestamp_s)} time '
-      'stamps (line 3); they must be equally many: copy it again'
-    )
-  _check_ground_truth(path, ppg, timestamp_s)
-  return GroundTruth(ppg.astype(np.float32), timestamp_s)
 
 
 def check_recording(folder: str | os.PathLike) -> None:
   """Checks what can be checked without decoding the video.
 
   Args:
-    folder: holds vid.avi and ground_truth.txt.
+    folder: holds a video and ground_truth.txt.
 
   Raises:
-    RecordingError: the text is missing, unreadable or malformed.
-    VideoError: the video is missing or unreadable.
+    RecordingError: the video or the text is missing, the text unreadable or
+      malformed.
+    VideoError: the video does not open.
   """
   parse_ground_truth(Path(folder) / GROUND_TRUTH_NAME)
-  VideoReader(Path(folder) / VIDEO_NAME)
+  VideoReader(find_video(folder))
 
 
 def read_recording(
@@ -166,7 +75,7 @@ def read_recording(
   decoded is left out, and its time stamp with it.
 
   Args:
-    folder: holds vid.avi and ground_truth.txt; its name is the subject.
+    folder: holds a video and ground_truth.txt; its name is the subject.
     roi_geometry: a key of face_rois.ROI_GEOMETRIES_PERCENT.
     num_threads: that decode and cut frames.
     pool: theirs, if others use it too (parallel/ordered_map.py).
@@ -174,7 +83,8 @@ def read_recording(
   Returns:
     frames: uint8 (N, 3, 36, 36, 3), RGB, zero where no face was found.
     mid_face_rgb: float32 (N, 3), mean of the mid face in [0, 255].
-    timestamp_s: float64 (N,), measured seconds, non-decreasing.
+    timestamp_s: float64 (N,), measured seconds, non-decreasing, on the clock
+      of ground_truth.txt.
     ppg: float32 (N,).
     heart_rate_bpm: float32 (N,), 40-160, NaN where no beat is seen.
     face_found: bool (N,).
@@ -184,7 +94,7 @@ def read_recording(
     RecordingError: a file is truncated, unreadable or does not fit the other;
       no face or no heart beat in the whole recording; or anything else went
       wrong, so that the line names the recording.
-    VideoError: the video is missing or does not open.
+    VideoError: the video does not open.
   """
   folder = Path(folder)
   try:
@@ -199,18 +109,16 @@ def read_recording(
 
 
 def _read(folder: Path, roi_geometry: str, num_threads: int, pool) -> dict:
+  video_path = find_video(folder)
   ground_truth = parse_ground_truth(folder / GROUND_TRUTH_NAME)
+  ppg, timestamp_s = _of_frames(video_path, ground_truth)
   rois, kept = _read_rois(
-    folder / VIDEO_NAME,
-    ground_truth.timestamp_s,
-    roi_geometry,
-    num_threads,
-    pool,
+    video_path, timestamp_s, roi_geometry, num_threads, pool
   )
-  timestamp_s = ground_truth.timestamp_s[kept]
+  timestamp_s = timestamp_s[kept]
   return rois | {
     'timestamp_s': timestamp_s,
-    'ppg': ground_truth.ppg[kept],
+    'ppg': ppg[kept].astype(np.float32),
     'heart_rate_bpm': _labels(folder, ground_truth, timestamp_s),
     'subject': folder.name,
   }
@@ -327,18 +235,106 @@ def _read_rois(
   return rois, kept
 
 
+def _of_frames(
+  video_path: Path, ground_truth: GroundTruth
+) -> tuple[np.ndarray, np.ndarray]:
+  """PPG and stamps, one for each frame: as they are, or resampled.
+
+  Returns:
+    ppg and timestamp_s, both float64 (num_frames,), give or take 1 %.
+  """
+  as_it_is = ground_truth.ppg, ground_truth.timestamp_s
+  num_stamps = len(ground_truth.timestamp_s)
+  if _are_near(VideoReader(video_path).header_frames, num_stamps):
+    return as_it_is
+  # Headers may be wrong or say nothing.
+  video = VideoReader(video_path, num_threads=1)
+  time_s = np.array([time_s for _, time_s in video.stored()], np.float64)
+  _check_decoded(video_path, len(time_s), video.header_frames)
+  if _are_near(len(time_s), num_stamps):
+    return as_it_is
+  ppg_time_s = ground_truth.timestamp_s - ground_truth.timestamp_s[0]
+  time_s = _brought_together(video_path, time_s, ppg_time_s)
+  ppg = _mean_around(time_s, ground_truth.ppg, ppg_time_s)
+  return ppg, time_s + ground_truth.timestamp_s[0]
+
+
+def _brought_together(
+  video_path: Path, time_s: np.ndarray, ppg_time_s: np.ndarray
+) -> np.ndarray:
+  """Seconds from the first frame, of the frames that the PPG lasts for."""
+  counts = (
+    f'{video_path}: {len(time_s)} frames but {len(ppg_time_s)} time stamps in '
+    f'{GROUND_TRUTH_NAME}'
+  )
+  if not _are_times(time_s):
+    raise RecordingError(
+      f'{counts}, and the video has no times of its own; make one stamp a '
+      'frame, or convert it with ffmpeg -r RATE'
+    )
+  time_s = time_s - time_s[0]
+  if not _are_near(time_s[-1], ppg_time_s[-1]):
+    raise RecordingError(
+      f'{counts}, {time_s[-1]:.2f} s but {ppg_time_s[-1]:.2f} s long; counts '
+      'or lengths may differ by 1 %: check that both files belong together'
+    )
+  return time_s[time_s <= ppg_time_s[-1]]
+
+
+def _are_near(first: float, second: float) -> bool:
+  return abs(first - second) <= MAX_LENGTH_MISMATCH * max(first, second)
+
+
+def _are_times(time_s: np.ndarray) -> bool:
+  """Whether these may be the times of a video's frames, seconds."""
+  step_s = np.diff(time_s)
+  if not len(step_s) or not np.all(step_s >= 0):  # NaN is not
+    return False
+  rate_hz = len(step_s) / max(float(step_s.sum()), 1e-9)
+  return MIN_FRAME_RATE_HZ <= rate_hz <= MAX_FRAME_RATE_HZ
+
+
+def _mean_around(
+  frame_time_s: np.ndarray, values: np.ndarray, time_s: np.ndarray
+) -> np.ndarray:
+  """Mean of a signal over one frame's period around each frame.
+
+  What is faster than frames can show (mains hum) averages out instead of
+  becoming a slow wave. Between samples the signal is a straight line; before
+  the first and after the last sample nothing counts.
+
+  Args:
+    frame_time_s: (num_frames,) seconds within those of time_s.
+    values: (num_samples,).
+    time_s: (num_samples,), non-decreasing seconds.
+
+  Returns:
+    float64 (num_frames,).
+  """
+  half_s = frame_time_s[-1] / (len(frame_time_s) - 1) / 2
+  start_s = np.maximum(frame_time_s - half_s, time_s[0])
+  stop_s = np.minimum(frame_time_s + half_s, time_s[-1])
+  areas = _area_until(stop_s, values, time_s)
+  areas -= _area_until(start_s, values, time_s)
+  return areas / (stop_s - start_s)
+
+
+def _area_until(
+  end_s: np.ndarray, values: np.ndarray, time_s: np.ndarray
+) -> np.ndarray:
+  """Integral of a signal of straight lines from its start to each end."""
+  areas = np.diff(time_s) * (values[1:] + values[:-1]) / 2
+  areas = np.concatenate(([0.0], np.cumsum(areas)))
+  before = np.searchsorted(time_s, end_s, side='right') - 1
+  at_end = np.interp(end_s, time_s, values)
+  rest_s = end_s - time_s[before]
+  return areas[before] + rest_s * (values[before] + at_end) / 2
+
+
 def _check_num_frames(
   path: Path, num_decoded: int, num_in_header: int, num_stamps: int
 ) -> None:
-  if not num_decoded:
-    raise RecordingError(
-      f'{path}: no frame could be decoded; copy or record it again'
-    )
-  if num_in_header - num_decoded > MAX_LENGTH_MISMATCH * num_in_header:
-    raise RecordingError(
-      f'{path}: truncated or damaged: its header says {num_in_header} frames, '
-      f'only {num_decoded} can be decoded; copy it again'
-    )
+  _check_decoded(path, num_decoded, num_in_header)
   difference = abs(num_decoded - num_stamps)
   if difference > MAX_LENGTH_MISMATCH * max(num_decoded, num_stamps):
     raise RecordingError(
@@ -355,6 +351,18 @@ def _check_num_frames(
     )
 
 
+def _check_decoded(path: Path, num_decoded: int, num_in_header: int) -> None:
+  if not num_decoded:
+    raise RecordingError(
+      f'{path}: no frame could be decoded; copy or record it again'
+    )
+  if num_in_header - num_decoded > MAX_LENGTH_MISMATCH * num_in_header:
+    raise RecordingError(
+      f'{path}: truncated or damaged: its header says {num_in_header} frames, '
+      f'only {num_decoded} can be decoded; copy it again'
+    )
+
+
 def _labels(
   folder: Path, ground_truth: GroundTruth, frame_timestamp_s: np.ndarray
 ) -> np.ndarray:
@@ -363,8 +371,10 @@ def _labels(
 
   path = folder / GROUND_TRUTH_NAME
   try:
-    rate_bpm = labels.heart_rate_per_frame(
-      ground_truth.ppg, ground_truth.timestamp_s, frame_timestamp_s
+    rate_bpm = heart_rate_labels.heart_rate_per_frame(
+      ground_truth.ppg.astype(np.float32),
+      ground_truth.timestamp_s,
+      frame_timestamp_s,
     )
   except ValueError as error:
     raise RecordingError(f'{path}: {error}') from error
@@ -374,70 +384,3 @@ def _labels(
       'remove the recording'
     )
   return rate_bpm
-
-
-def _parse_line(
-  path: str | os.PathLike, number: int, words: list[str]
-) -> np.ndarray:
-  try:
-    return np.array([float(word) for word in words])
-  except ValueError as error:
-    bad = next(word for word in words if not _is_number(word))
-    raise RecordingError(
-      f'{path}: line {number} must hold numbers only, got {bad[:20]!r}; copy '
-      'it again'
-    ) from error
-
-
-def _is_number(word: str) -> bool:
-  try:
-    float(word)
-  except ValueError:
-    return False
-  return True
-
-
-def _check_ground_truth(
-  path: str | os.PathLike, ppg: np.ndarray, timestamp_s: np.ndarray
-) -> None:
-  for number, values in ((1, ppg), (3, timestamp_s)):
-    if not np.all(np.isfinite(values)):
-      where = int(np.argmin(np.isfinite(values)))
-      raise RecordingError(
-        f'{path}: line {number} must be finite, got {values[where]} at value '
-        f'{where + 1}; copy it again'
-      )
-  step_s = np.diff(timestamp_s)
-  if np.any(step_s < 0):
-    where = int(np.argmax(step_s < 0))
-    raise RecordingError(
-      f'{path}: times (line 3) must not decrease, got {timestamp_s[where]:g} '
-      f's then {timestamp_s[where + 1]:g} s; copy it again'
-    )
-  rate_hz = len(step_s) / max(float(step_s.sum()), 1e-9)
-  if not MIN_FRAME_RATE_HZ <= rate_hz <= MAX_FRAME_RATE_HZ:
-    raise RecordingError(
-      f'{path}: times (line 3) must be seconds, got {rate_hz:g} stamps per '
-      'second; convert them'
-    )
-
-
-def _walk(root: str | os.PathLike) -> Iterator[tuple[Path, list[str]]]:
-  """os.walk through links too, each real folder once, in order of names."""
-  seen = set()
-  for folder, folder_names, file_names in os.walk(root, followlinks=True):
-    real = os.path.realpath(folder)
-    if real in seen:
-      folder_names.clear()
-      continue
-    seen.add(real)
-    folder_names.sort()
-    yield Path(folder), file_names
-
-
-def natural_key(name: str) -> tuple:
-  """Sorts subject9 before subject10."""
-  return tuple(
-    (0, int(part), '') if part.isdigit() else (1, 0, part)
-    for part in re.split(r'(\d+)', name)
-  )

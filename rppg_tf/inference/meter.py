@@ -41,6 +41,8 @@ from rppg_tf.face_frames import Frame
 from rppg_tf.frame_batches import Batch
 from rppg_tf.int8_cnn import Int8SpatialCnn
 from rppg_tf.jpeg_frame import LOST, decoded
+from rppg_tf.jpeg_frame import decoded
+from rppg_tf.ubfc import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ
 
 BACKENDS = ('int8', 'keras')
 

@@ -1,19 +1,20 @@
-"""Pulse waves and camera clocks, made up or read from UBFC's files.
+"""Pulse waves and camera clocks, made up or of UBFC's ground truth.
 
-What both renderers (whole videos: rppg_tf/synthesis/head_renderer.py, patches:
-patches.py) share: a photoplethysmogram with heart-rate variability, the
-times at which a webcam exposes its frames, the times it stamps on them, and
-UBFC's ground_truth.txt. NumPy and SciPy only.
+What both renderers (whole videos: tools/face_renderer.py, patches:
+patch_renderer.py) share: a photoplethysmogram with heart-rate variability, the
+times at which a webcam exposes its frames, and the times it stamps on them.
+NumPy and SciPy only.
 
 Sign: like a finger clip's, a PPG here rises when blood arrives. Skin gets
 *darker* then: whoever paints it multiplies the colour by 1 - amplitude * ppg.
 """
 
 import dataclasses
-import pathlib
 
 import numpy as np
 from scipy import interpolate, signal
+
+from rppg_tf.ubfc import GroundTruth, RecordingError
 
 MIN_RATE_BPM = 42.0
 MAX_RATE_BPM = 158.0
@@ -28,8 +29,6 @@ PULSE_BAND_HZ = (0.6, 8.0)
 # Pulses are made from this long before to this long after a recording, so
 # that jittered exposures and filters never meet an end.
 MARGIN_S = 2.0
-
-GROUND_TRUTH_NAME = 'ground_truth.txt'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,21 +70,6 @@ class CameraTimes:
   """
 
   exposure_s: np.ndarray
-  stamp_s: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class GroundTruth:
-  """The three lines of a UBFC ground_truth.txt, each float64 (num_frames,).
-
-  Attributes:
-    ppg: finger clip, standardised by UBFC's authors.
-    device_rate_bpm: the clip's own reading; lags, in two files corrupt.
-    stamp_s: seconds since the first frame, never falling.
-  """
-
-  ppg: np.ndarray
-  device_rate_bpm: np.ndarray
   stamp_s: np.ndarray
 
 
@@ -298,68 +282,13 @@ def camera_times(
   return CameraTimes(exposure_s, _stamps_s(rng, exposure_s, 1.0 / fps))
 
 
-def load_ground_truth(path: pathlib.Path) -> GroundTruth:
-  """Reads one UBFC ground_truth.txt.
-
-  Args:
-    path: file of three lines of space-separated numbers: PPG, BPM, seconds.
-
-  Returns:
-    Its three rows, of equal length.
-
-  Raises:
-    ValueError: missing or unreadable file, letters, other than three lines,
-      lines of different length, stamps that fall or all are the same.
-  """
-  try:
-    lines = pathlib.Path(path).read_text(encoding='ascii').split('\n')
-    rows = [np.array(line.split(), float) for line in lines if line.strip()]
-  except (OSError, ValueError) as error:
-    raise ValueError(
-      f'{path}: expected three lines of numbers, got: {error}; point at '
-      "UBFC's own ground_truth.txt files"
-    ) from error
-  lengths = [row.size for row in rows]
-  if len(rows) != 3 or len(set(lengths)) != 1 or lengths[0] < 2:
-    raise ValueError(
-      f'{path}: expected three lines of equal length, got lengths {lengths}; '
-      'fetch the file again'
-    )
-  finite = all(np.isfinite(row).all() for row in rows)
-  if not finite or (np.diff(rows[2]) < 0).any() or not np.ptp(rows[2]):
-    raise ValueError(
-      f'{path}: expected finite numbers and stamps that rise and '
-      'never fall, got something else; fetch the file again'
-    )
-  return GroundTruth(*rows)
-
-
-def find_ground_truths(directory: pathlib.Path) -> list[pathlib.Path]:
-  """Every DIR/subjectN/ground_truth.txt, ordered by N.
-
-  Raises:
-    ValueError: there is none.
-  """
-  pattern = f'subject*/{GROUND_TRUTH_NAME}'
-  paths = sorted(
-    pathlib.Path(directory).glob(pattern),
-    key=lambda path: (len(path.parent.name), path.parent.name),
-  )
-  if not paths:
-    raise ValueError(
-      f'{directory}: expected {pattern} below it, got none; give the folder '
-      "that holds UBFC's subject folders"
-    )
-  return paths
-
-
 def pulse_from_ground_truth(
   truth: GroundTruth, duration_s: float, start_s: float = 0.0
 ) -> Pulse:
   """The real PPG from `start_s` on, in the form of a made-up one.
 
   Args:
-    truth: a file's rows.
+    truth: a file's lines.
     duration_s: length wanted; must not reach beyond the file.
     start_s: where in the file the recording starts, seconds.
 
@@ -368,21 +297,33 @@ def pulse_from_ground_truth(
     is the device's reading, which lags and is corrupt in some files.
 
   Raises:
-    ValueError: the file is too short.
+    RecordingError: the file is too short, or the device's reading is not one
+      finite value a sample.
   """
-  end_s = truth.stamp_s[-1] - truth.stamp_s[0]
+  end_s = truth.timestamp_s[-1] - truth.timestamp_s[0]
   if start_s < 0 or start_s + duration_s > end_s:
-    raise ValueError(
-      f'expected 0..{end_s:.1f} s of real PPG, got {start_s:.1f}..'
-      f'{start_s + duration_s:.1f} s; ask for less'
+    raise RecordingError(
+      f'{truth.path}: expected 0..{end_s:.1f} s of real PPG, got '
+      f'{start_s:.1f}..{start_s + duration_s:.1f} s; ask for less'
     )
+  _check_device_rate(truth)
   time_s = _grid_s(duration_s)
-  stamp_s, first = np.unique(truth.stamp_s, return_index=True)
+  stamp_s, first = np.unique(truth.timestamp_s, return_index=True)
   stamp_s = stamp_s - stamp_s[0] - start_s
   inside_s = np.clip(time_s, stamp_s[0], stamp_s[-1])
   value = interpolate.PchipInterpolator(stamp_s, truth.ppg[first])(inside_s)
   rate_bpm = np.interp(inside_s, stamp_s, truth.device_rate_bpm[first])
   return Pulse(time_s, _unit_pulse(value), rate_bpm)
+
+
+def _check_device_rate(truth: GroundTruth) -> None:
+  rate_bpm = truth.device_rate_bpm
+  if rate_bpm.shape != truth.ppg.shape or not np.all(np.isfinite(rate_bpm)):
+    raise RecordingError(
+      f'{truth.path}: line 2 (heart rate) must hold {len(truth.ppg)} finite '
+      f'values, as line 1 does, got {np.isfinite(rate_bpm).sum()} of '
+      f'{len(rate_bpm)}; copy it again'
+    )
 
 
 def times_from_ground_truth(
@@ -394,15 +335,15 @@ def times_from_ground_truth(
   taken halfway to the next stamp.
 
   Raises:
-    ValueError: fewer than two frames in that stretch.
+    RecordingError: fewer than two frames in that stretch.
   """
-  stamp_s = truth.stamp_s - truth.stamp_s[0]
+  stamp_s = truth.timestamp_s - truth.timestamp_s[0]
   first, last = np.searchsorted(stamp_s, (start_s, start_s + duration_s))
   stamp_s = stamp_s[first:last] - start_s
   if stamp_s.size < 2:
-    raise ValueError(
-      f'expected at least two frames in {duration_s:g} s from {start_s:g} s '
-      f'on, got {stamp_s.size}; ask for more'
+    raise RecordingError(
+      f'{truth.path}: expected at least two frames in {duration_s:g} s from '
+      f'{start_s:g} s on, got {stamp_s.size}; ask for more'
     )
   exposure_s = stamp_s.copy()
   for index in np.flatnonzero(np.diff(stamp_s) <= 0) + 1:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rppg_tf.data import labels, recordings
+from rppg_tf import heart_rate_labels, ubfc
 from tools import check_labels
 
 _GROUND_TRUTH = Path(__file__).parents[3] / 'shared' / 'ubfc_ground_truth'
@@ -145,7 +146,7 @@ def test_spectral_rate():
 
 
 def test_check_labels_without_files(tmp_path):
-  with pytest.raises(recordings.RecordingError, match='no subject'):
+  with pytest.raises(ubfc.RecordingError, match='no subject'):
     check_labels.print_table(str(tmp_path))
 
 

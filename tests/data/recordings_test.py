@@ -1,5 +1,6 @@
 import shutil
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ from rppg_tf.errors import InputError
 from rppg_tf.faces import rois
 from rppg_tf.video import mjpeg_writer
 from tests.support.fake_recordings import (
+from rppg_tf import face_rois, recordings, ubfc
+from rppg_tf.entry_point import InputError
+from tests.fake_recordings import (
   NUM_FRAMES,
   RATE_HZ,
   edit_line,
@@ -77,59 +81,6 @@ def test_parallel_is_the_same_in_the_same_order(tmp_path, good):
     np.testing.assert_array_equal(examples[0][name], value)
 
 
-def test_find_recordings_at_any_depth_in_order(tmp_path):
-  for path in ('a/b/DATASET_2/subject10', 'a/subject9', 'subject2'):
-    folder = tmp_path / path
-    folder.mkdir(parents=True)
-    (folder / 'vid.avi').touch()
-    (folder / 'ground_truth.txt').touch()
-  (tmp_path / 'a' / 'notes').mkdir()
-  found = recordings.find_recordings(tmp_path)
-  assert [subject for subject, _ in found] == [
-    'subject2',
-    'subject9',
-    'subject10',
-  ]
-  assert found[2][1] == tmp_path / 'a/b/DATASET_2/subject10'
-  # The same files again through a link into the tree are not found twice.
-  (tmp_path / 'a' / 'loop').symlink_to(tmp_path)
-  assert recordings.find_recordings(tmp_path) == found
-
-
-def test_find_recordings_through_a_link(tmp_path):
-  folder = tmp_path / 'disk' / 'DATASET_2' / 'subject1'
-  folder.mkdir(parents=True)
-  (folder / 'vid.avi').touch()
-  (folder / 'ground_truth.txt').touch()
-  (tmp_path / 'root').mkdir()
-  (tmp_path / 'root' / 'link').symlink_to(tmp_path / 'disk')
-  assert len(recordings.find_recordings(tmp_path / 'root')) == 1
-
-
-def test_find_recordings_errors(tmp_path):
-  def error(pattern):
-    return pytest.raises(recordings.RecordingError, match=pattern)
-
-  with error('nowhere: no such folder'):
-    recordings.find_recordings(tmp_path / 'nowhere')
-  with error(r'no subject\*/vid.avi at any depth; give'):
-    recordings.find_recordings(tmp_path)
-  folder = tmp_path / 'a' / 'subject1'
-  folder.mkdir(parents=True)
-  (folder / 'vid.avi').touch()
-  with error('a/subject1/ground_truth.txt: missing; copy it'):
-    recordings.find_recordings(tmp_path)
-  (folder / 'ground_truth.txt').touch()
-  other = tmp_path / 'b' / 'subject1'
-  other.mkdir(parents=True)
-  (other / 'ground_truth.txt').touch()
-  with error('b/subject1/vid.avi: missing; copy it'):
-    recordings.find_recordings(tmp_path)
-  (other / 'vid.avi').touch()
-  with error('subject1 is also in .*a/subject1'):
-    recordings.find_recordings(tmp_path)
-
-
 @pytest.mark.parametrize(
   ('number', 'edit', 'message'),
   [
@@ -160,19 +111,10 @@ def test_bad_ground_truth(tmp_path, good, number, edit, message):
   write_ground_truth(folder, NUM_FRAMES)
   (folder / 'vid.avi').symlink_to(good / 'vid.avi')
   edit_line(folder, number, edit)
-  with pytest.raises(recordings.RecordingError, match=message) as caught:
+  with pytest.raises(ubfc.RecordingError, match=message) as caught:
     recordings.read_recording(folder)
   assert str(caught.value).startswith(f'{folder}/ground_truth.txt: ')
   assert '\n' not in str(caught.value)
-
-
-def test_unreadable_ground_truth(tmp_path):
-  path = tmp_path / 'ground_truth.txt'
-  with pytest.raises(recordings.RecordingError, match='No such file'):
-    recordings.parse_ground_truth(path)
-  path.write_bytes(b'\xff\xfe\x00')
-  with pytest.raises(recordings.RecordingError, match='not a text file'):
-    recordings.parse_ground_truth(path)
 
 
 def _break_video(folder, how):
@@ -196,8 +138,8 @@ def _break_video(folder, how):
 @pytest.mark.parametrize(
   ('how', 'message'),
   [
-    ('missing', 'no such video; check the path'),
-    ('junk', 'not a video that FFmpeg can open; copy'),
+    ('missing', r'missing \(vid.mp4, .mkv, … would do\); copy'),
+    ('junk', 'not a video that OpenCV can open; copy'),
     (
       'truncated',
       r'truncated or damaged: its header says 120 frames, only \d+ can be',
@@ -229,6 +171,93 @@ def test_a_difference_of_one_percent_is_trimmed_and_said(
     if name != 'subject':
       assert len(value) == num_frames, name
   assert f'120 frames, {num_stamps} time stamps; trimmed' in caplog.text
+
+
+def _write_ppg(folder, rate_hz, duration_s, hum_hz=0.0):
+  """A PPG with a clock of its own, of the video's pulse."""
+  time_s = np.arange(round(duration_s * rate_hz)) / rate_hz
+  ppg = np.cos(2 * np.pi * 72 / 60 * time_s)
+  ppg += np.sin(2 * np.pi * hum_hz * time_s)
+  # Its clock began before the video's.
+  rows = (ppg, np.full_like(time_s, 127.0), time_s + 3)
+  text = '\n'.join(' '.join(f'{v:.7e}' for v in row) for row in rows)
+  (folder / 'ground_truth.txt').write_text(text)
+
+
+@pytest.mark.parametrize('rate_hz', [25, 60, 256])
+def test_a_ppg_of_another_rate_is_resampled(tmp_path, good, rate_hz):
+  folder = tmp_path / 'subject1'
+  shutil.copytree(good, folder)
+  # At 256 Hz mains hum that every 30th of a second would make a slow wave of.
+  _write_ppg(folder, rate_hz, 4.0, hum_hz=60.0 if rate_hz == 256 else 0.0)
+  example, expected = map(recordings.read_recording, (folder, good))
+  num_frames = len(example['ppg'])
+  # A PPG of 25 Hz ends before the last frame.
+  assert num_frames == NUM_FRAMES - (rate_hz == 25)
+  for name, value in example.items():
+    assert value.dtype == expected[name].dtype if name != 'subject' else True
+    assert name == 'subject' or len(value) == num_frames, name
+  frame_time_s = np.arange(num_frames) / RATE_HZ
+  np.testing.assert_allclose(example['timestamp_s'], frame_time_s + 3)
+  wave = np.cos(2 * np.pi * 72 / 60 * frame_time_s)
+  # The first and last frame have half a period's samples.
+  np.testing.assert_allclose(example['ppg'][1:-1], wave[1:-1], atol=0.02)
+  np.testing.assert_allclose(example['heart_rate_bpm'], 72, atol=1)
+  np.testing.assert_array_equal(
+    example['frames'], expected['frames'][:num_frames]
+  )
+
+
+def test_a_ppg_of_another_length_is_refused(tmp_path, good):
+  folder = tmp_path / 'subject1'
+  shutil.copytree(good, folder)
+  _write_ppg(folder, 60, 4.2)
+  message = (
+    'vid.avi: 120 frames but 252 time stamps in ground_truth.txt, 3.97 s but '
+    '4.18 s long; counts or lengths may differ by 1 %: check that both'
+  )
+  with pytest.raises(ubfc.RecordingError, match=message):
+    recordings.read_recording(folder)
+
+
+class _Timed:
+  """A video of 120 frames whose times are of no use."""
+
+  header_frames = 0
+
+  def __init__(self, path, num_threads=0):
+    del path, num_threads
+
+  def stored(self):
+    return ((None, 0.0) for _ in range(120))
+
+
+def test_frames_without_times_are_given_none(tmp_path, monkeypatch):
+  monkeypatch.setattr(recordings, 'VideoReader', _Timed)
+  folder = tmp_path / 'subject1'
+  folder.mkdir()
+  (folder / 'vid.mjpeg').touch()
+  _write_ppg(folder, 60, 4.0)
+  with pytest.raises(ubfc.RecordingError, match='has no times of its own; mak'):
+    recordings.read_recording(folder)
+
+
+def test_another_container_gives_the_same(tmp_path, good):
+  folder = tmp_path / 'subject1'
+  folder.mkdir()
+  shutil.copy(good / 'ground_truth.txt', folder)
+  with (
+    av.open(str(good / 'vid.avi')) as avi,
+    av.open(str(folder / 'vid.mkv'), 'w') as mkv,
+  ):
+    stream = mkv.add_stream_from_template(avi.streams.video[0])
+    for packet in avi.demux(video=0):
+      if packet.dts is not None:
+        packet.stream = stream
+        mkv.mux(packet)
+  example, expected = map(recordings.read_recording, (folder, good))
+  for name, value in expected.items():
+    np.testing.assert_array_equal(example[name], value)
 
 
 def test_a_frame_that_does_not_decode_goes_with_its_stamp(good, tmp_path):
@@ -263,5 +292,5 @@ def test_what_a_thread_dies_of_names_its_recording(tmp_path, good, monkeypatch):
   message = r'subject9: cannot be read \(MemoryError: no more\); mend'
   examples = recordings.read_recordings([good, other, good])
   assert next(examples)['subject'] == good.name
-  with pytest.raises(recordings.RecordingError, match=message):
+  with pytest.raises(ubfc.RecordingError, match=message):
     next(examples)

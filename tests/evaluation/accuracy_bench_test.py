@@ -18,6 +18,17 @@ from rppg_tf.evaluation import confidence, tables, windows
 from rppg_tf.inference import estimates
 from rppg_tf.signals import resampling, spectrum
 from tests.support import bench_data, commands, vitallens_venv
+from rppg_tf import (
+  confidence,
+  contract,
+  evaluation,
+  evaluation_tables,
+  feature_timeline,
+  run_directory,
+  spectrum,
+  ubfc,
+)
+from tests import bench_data, commands, vitallens_venv
 
 pytestmark = pytest.mark.bench
 
@@ -86,9 +97,7 @@ def _rows(recordings_dir) -> list[dict]:
 
 def _vitallens_bpm(folder, peers_dir) -> dict[str, np.ndarray]:
   """Heart rates of one recording's windows, BPM, by method."""
-  time_s = recordings.parse_ground_truth(
-    folder / recordings.GROUND_TRUTH_NAME
-  ).timestamp_s
+  time_s = ubfc.parse_ground_truth(folder / ubfc.GROUND_TRUTH_NAME).timestamp_s
   with np.load(peers_dir / f'{folder.name}.npz') as waves:
     return {
       method: spectrum.peak_bpm(

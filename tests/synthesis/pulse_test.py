@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rppg_tf.synthesis import pulse as synthetic_pulse
+from rppg_tf import pulse_synthesis, ubfc
 
 
 def _peak_bpm(value, rate_hz):
@@ -113,9 +114,9 @@ def test_real_ppg_keeps_its_rate_duplicates_and_gaps(tmp_path):
   stamp_s = np.delete(np.arange(1200) / 30, slice(300, 320))
   stamp_s[100] = stamp_s[99]
   path = _write_truth(tmp_path / 'subject3/ground_truth.txt', stamp_s)
-  assert synthetic_pulse.find_ground_truths(tmp_path) == [path]
-  truth = synthetic_pulse.load_ground_truth(path)
-  pulse = synthetic_pulse.pulse_from_ground_truth(truth, 30, 5)
+  assert ubfc.find_ground_truths(tmp_path) == [path]
+  truth = ubfc.parse_ground_truth(path)
+  pulse = pulse_synthesis.pulse_from_ground_truth(truth, 30, 5)
   assert _peak_bpm(pulse.at(np.arange(0, 30, 0.02)), 50) == pytest.approx(
     72, abs=0.25
   )
@@ -125,23 +126,16 @@ def test_real_ppg_keeps_its_rate_duplicates_and_gaps(tmp_path):
   assert np.diff(times.stamp_s).max() == pytest.approx(21 / 30, abs=1e-5)
 
 
-@pytest.mark.parametrize(
-  'text',
-  ['1 2 3\n1 2 3\n', '1 x 3\n1 2 3\n0 1 2\n', '1 2 3\n1 2 3\n0 1\n', ''],
-)
-def test_bad_ground_truth_is_named(tmp_path, text):
+def test_a_device_rate_that_cannot_be_used_is_named(tmp_path):
+  stamp_s = np.arange(300) / 30
+  rate_bpm = np.full(300, 72.0)
+  rate_bpm[7] = np.nan
   path = tmp_path / 'ground_truth.txt'
-  path.write_text(text)
-  with pytest.raises(ValueError, match=r'ground_truth\.txt: expected three'):
-    synthetic_pulse.load_ground_truth(path)
-
-
-def test_falling_stamps_are_refused(tmp_path):
-  stamp_s = np.arange(200) / 30
-  stamp_s[50] = 0
-  path = _write_truth(tmp_path / 'ground_truth.txt', stamp_s)
-  with pytest.raises(ValueError, match='never fall'):
-    synthetic_pulse.load_ground_truth(path)
+  for line in (rate_bpm, rate_bpm[:290]):
+    truth = ubfc.parse_ground_truth(_write_truth(path, stamp_s, rate_bpm=line))
+    message = r'ground_truth\.txt: line 2 .* must hold 300 finite values'
+    with pytest.raises(ubfc.RecordingError, match=message):
+      pulse_synthesis.pulse_from_ground_truth(truth, 5)
 
 
 def test_arguments_out_of_range():

@@ -13,6 +13,8 @@ import tensorflow_datasets as tfds
 import tfds_ubfc
 from rppg_tf.data import recordings
 from tests.support.fake_recordings import (
+from rppg_tf import recordings, ubfc
+from tests.fake_recordings import (
   edit_line,
   truncate,
   write_ground_truth,
@@ -52,18 +54,34 @@ def _build(manual_dir, data_dir, config='inner'):
   return builder
 
 
-def _tfds_build(manual_dir, data_dir, *flags, **kwargs):
+# What `pip install -e` puts on the path.
+_PATH = {**os.environ, 'PYTHONPATH': str(_BUILDER_DIR.parent)}
+_READ_HERE = """
+import tensorflow_datasets as tfds
+print(len(tfds.load('tfds_ubfc/inner', data_dir='.')['train']))
+builder = tfds.builder_from_directory('tfds_ubfc/inner/2.0.0')
+print(len(builder.as_dataset()['train']))
+import tfds_ubfc
+print(tfds_ubfc.Builder.VERSION)
+"""
+
+
+def _tfds_build(
+  manual_dir, data_dir, *flags, command=(), cwd=_BUILDER_DIR, **kwargs
+):
   """Starts the real command."""
   return subprocess.Popen(
     [
       _TFDS,
       'build',
+      *command,
       '--config=inner',
       f'--manual_dir={manual_dir}',
       f'--data_dir={data_dir}',
       *flags,
     ],
-    cwd=_BUILDER_DIR,
+    cwd=cwd,
+    env=_PATH,
     stdout=subprocess.PIPE,
     stderr=subprocess.STDOUT,
     text=True,
@@ -136,6 +154,28 @@ class BuiltDatasetTest(tfds.testing.TestCase):
         self.assertEqual(example[name].dtype, expected[name].dtype)
         np.testing.assert_array_equal(example[name], expected[name])
 
+  def test_a_build_from_another_folder_is_read_from_its_own(self):
+    elsewhere = self._root / 'elsewhere'
+    elsewhere.mkdir()
+    process = _tfds_build(
+      '../manual', '../built', command=[_BUILDER_DIR], cwd=elsewhere
+    )
+    output, _ = process.communicate(timeout=300)
+    self.assertEqual(process.returncode, 0, output)
+    built = self._root / 'built'
+    self.assertEqual(_records(built), _records(self._root / 'data'))
+    # There a folder of data has the package's name.
+    done = subprocess.run(
+      [sys.executable, '-c', _READ_HERE],
+      cwd=built,
+      env=_PATH,
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+    self.assertEqual(done.returncode, 0, done.stderr)
+    self.assertEqual(done.stdout.split(), ['2', '2', '2.0.0'])
+
   def test_an_empty_split_is_left_out(self):
     manual = self._root / 'one'
     shutil.copytree(
@@ -189,7 +229,7 @@ class BadInputTest(tfds.testing.TestCase):
     self._folder = self._root / 'manual' / 'DATASET_2' / 'subject1'
 
   def _assert_build_fails(self, pattern, manual_dir='manual'):
-    with self.assertRaisesRegex(recordings.RecordingError, pattern) as caught:
+    with self.assertRaisesRegex(ubfc.RecordingError, pattern) as caught:
       _build(manual_dir and self._root / manual_dir, self._root / 'data')
     self.assertNotIn('\n', str(caught.exception))
     versions = self._root / 'data' / 'tfds_ubfc' / 'inner'
@@ -222,7 +262,9 @@ class BadInputTest(tfds.testing.TestCase):
     truncate(other / 'vid.avi')
     self._assert_build_fails('subject9/vid.avi: truncated .* copy it again')
     (other / 'vid.avi').unlink()
-    self._assert_build_fails('subject9/vid.avi: missing; copy it')
+    self._assert_build_fails(
+      r'subject9/vid.avi: missing \(vid.mp4, .*\); copy it'
+    )
 
   def test_last_line_of_the_command(self):
     truncated = write_recording(self._folder)
@@ -231,7 +273,7 @@ class BadInputTest(tfds.testing.TestCase):
     output, _ = process.communicate(timeout=120)
     last_line = output.rstrip().splitlines()[-1]
     self.assertNotEqual(process.returncode, 0)
-    self.assertStartsWith(last_line, 'rppg_tf.data.recordings.RecordingError: ')
+    self.assertStartsWith(last_line, 'rppg_tf.ubfc.RecordingError: ')
     self.assertEndsWith(last_line, 'can be decoded; copy it again')
 
 

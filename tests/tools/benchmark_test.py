@@ -18,6 +18,27 @@ from tests.support import commands
 from tests.support.fake_recordings import RATE_HZ, write_recording
 from tools import benchmark, benchmark_process
 from tools.benchmarks import build, scale, training
+from rppg_tf import (
+  face_detector,
+  face_rois,
+  losses,
+  network,
+  training,
+  ubfc,
+)
+from rppg_tf.background import input_quantisation
+from rppg_tf.spatial_cnn import build_spatial_cnn
+from rppg_tf.video_reader import VideoReader
+from tests import commands
+from tests.fake_recordings import RATE_HZ, write_recording
+from tools import (
+  benchmark,
+  benchmark_build,
+  benchmark_process,
+  benchmark_training,
+  mjpg_writer,
+  scale_figures,
+)
 
 _NUM_FRAMES = 10
 _NUM_WINDOWS = _NUM_FRAMES - 7
@@ -174,9 +195,9 @@ def test_bad_input_is_one_line(tmp_path):
 
 
 def test_recordings_are_multiplied_without_a_copy(folder, tmp_path):
-  sources = [folder.parent / 'subject1'] * scale.NUM_SOURCES
-  scale.multiply(sources, 4, tmp_path / 'multiplied')
-  found = recordings.find_recordings(tmp_path / 'multiplied')
+  sources = [folder.parent / 'subject1'] * scale_figures.NUM_SOURCES
+  scale_figures.multiply(sources, 4, tmp_path / 'multiplied')
+  found = ubfc.find_recordings(tmp_path / 'multiplied')
   assert len(found) == 20
   assert [int(name[-1]) for name, _ in found] == [1, 2, 3, 4, 5] * 4
   assert (found[7][1] / 'vid.avi').resolve() == (folder / 'vid.avi').resolve()

@@ -16,6 +16,9 @@ from rppg_tf.synthesis import head_motion, head_renderer
 from rppg_tf.synthesis import pulse as synthetic_pulse
 from rppg_tf.video import mjpeg_writer
 from tests.support import commands
+from rppg_tf import pulse_synthesis, ubfc
+from tests import commands
+from tools import face_renderer, head_motion, mjpg_writer
 
 
 def _run(*arguments):
@@ -68,11 +71,9 @@ def test_layout_is_ubfcs(rendered):
   names = sorted(path.name for path in rendered.iterdir())
   assert names == ['subject101', 'subject102']
   for name in names:
-    truth = synthetic_pulse.load_ground_truth(
-      rendered / name / 'ground_truth.txt'
-    )
+    truth = ubfc.parse_ground_truth(rendered / name / 'ground_truth.txt')
     frames = _frames(rendered / name / 'vid.avi')
-    assert len(frames) == truth.stamp_s.size
+    assert len(frames) == truth.timestamp_s.size
     assert frames[0].shape == (480, 640, 3)
     parameters = json.loads((rendered / name / 'render.json').read_text())
     assert parameters['motion'] == 'normal'
@@ -110,7 +111,7 @@ def test_a_recording_that_is_there_is_kept(rendered):
   ('arguments', 'message'),
   [
     (['--num_recordings=0', '--duration_s=-1'], 'num_recordings=0'),
-    (['--ground_truth_dir=/nowhere'], '/nowhere: expected subject'),
+    (['--ground_truth_dir=/nowhere'], '/nowhere: no such folder'),
     (['--output_dir=/proc/nowhere'], '/proc/nowhere'),
     (['stray'], 'stray'),
   ],
@@ -180,12 +181,10 @@ def test_twins_at_other_frame_rates_have_one_face_and_pulse(tmp_path):
   assert parameters[1]['fps'] == pytest.approx(60, rel=0.05)
   for name in rates:
     assert parameters[0][name] == pytest.approx(parameters[1][name], abs=0.1)
-  slow, fast = (
-    synthetic_pulse.load_ground_truth(t / 'ground_truth.txt') for t in twins
-  )
+  slow, fast = (ubfc.parse_ground_truth(t / 'ground_truth.txt') for t in twins)
   firsts = [_frames(twin / 'vid.avi')[0] for twin in twins]
   np.testing.assert_array_equal(*firsts)
-  there = np.interp(slow.stamp_s, fast.stamp_s, fast.ppg)
+  there = np.interp(slow.timestamp_s, fast.timestamp_s, fast.ppg)
   assert np.corrcoef(there, slow.ppg)[0, 1] > 0.9
 
 
@@ -219,10 +218,10 @@ def test_real_ppg_and_stamps_are_taken_over(tmp_path):
   )  # fmt: skip
   assert result.returncode == 0, result.stderr
   path = tmp_path / 'DATASET_2/subject101'
-  truth = synthetic_pulse.load_ground_truth(path / 'ground_truth.txt')
-  assert (np.diff(truth.stamp_s) == 0).sum() == 1
-  assert np.diff(truth.stamp_s).mean() == pytest.approx(0.04, abs=0.001)
-  sine = np.sin(9 * (truth.stamp_s + 0.05))
+  truth = ubfc.parse_ground_truth(path / 'ground_truth.txt')
+  assert (np.diff(truth.timestamp_s) == 0).sum() == 1
+  assert np.diff(truth.timestamp_s).mean() == pytest.approx(0.04, abs=0.001)
+  sine = np.sin(9 * (truth.timestamp_s + 0.05))
   assert np.corrcoef(truth.ppg, sine)[0, 1] > 0.8
   assert json.loads((path / 'render.json').read_text())['ppg_source'] == (
     'subject7'

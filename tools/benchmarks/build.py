@@ -23,6 +23,16 @@ from rppg_tf.faces import motion as face_motion
 from rppg_tf.faces import rois
 from rppg_tf.faces import stabiliser as face_stabiliser
 from rppg_tf.video.reader import VideoReader
+from rppg_tf import (
+  contract,
+  face_box,
+  face_detector,
+  face_motion,
+  face_rois,
+  ubfc,
+)
+from rppg_tf.entry_point import InputError
+from rppg_tf.video_reader import VideoReader
 from tools.benchmark_process import now
 
 # The plain script needs a quarter of a second for each.
@@ -113,14 +123,14 @@ def roi_distances_px(
     `held`, where the box of every frame goes through our stabiliser and
     follows the head too, and `raw`, where it is cut as detected.
   """
-  stamps_s = recordings.parse_ground_truth(
-    folder / recordings.GROUND_TRUTH_NAME
+  stamps_s = ubfc.parse_ground_truth(
+    folder / ubfc.GROUND_TRUTH_NAME
   ).timestamp_s
   tracker = rois.FaceTracker(face_detector.FaceDetector())
   stabiliser = face_stabiliser.FaceBoxStabiliser()
   motions = [face_motion.FaceMotion() for _ in range(2)]
   distances = {'held': [], 'raw': []}
-  frames = VideoReader(folder / recordings.VIDEO_NAME)
+  frames = VideoReader(ubfc.find_video(folder))
   # The list first: no frame is read that is not compared.
   for raw, (frame_bgr, _), time_s in zip(boxes, frames, stamps_s, strict=False):
     if tracker.is_look_due(time_s):
@@ -168,7 +178,7 @@ def plain(recordings_dir: pathlib.Path) -> dict:
   windows, boxes = [], []
   start_s = now()
   for folder in _folders(recordings_dir):
-    made, found = plain_script(folder / recordings.VIDEO_NAME, _PLAIN_FRAMES)
+    made, found = plain_script(ubfc.find_video(folder), _PLAIN_FRAMES)
     windows.append(made)
     boxes.append(found)
   took_s, cpu_s = now() - start_s
@@ -193,7 +203,7 @@ def roi(recordings_dir: pathlib.Path) -> dict:
   detector = face_detector.FaceDetector()
   boxes = []
   for folder in _folders(recordings_dir):
-    video = VideoReader(folder / recordings.VIDEO_NAME)
+    video = VideoReader(ubfc.find_video(folder))
     first = itertools.islice(video, _TRACKED_FRAMES)
     boxes.append([detector.find(frame_bgr) for frame_bgr, _ in first])
   distances = _pooled_distances_px(recordings_dir, boxes)
@@ -215,7 +225,7 @@ def _pooled_distances_px(
 def decode(recordings_dir: pathlib.Path) -> dict:
   """Frames decoded by one thread."""
   video = VideoReader(
-    _folders(recordings_dir)[0] / recordings.VIDEO_NAME, num_threads=1
+    ubfc.find_video(_folders(recordings_dir)[0]), num_threads=1
   )
   return {'decode_frames_per_s': _rate(iter(video), lambda _: None)}
 
@@ -248,7 +258,7 @@ def labels(recordings_dir: pathlib.Path) -> dict:
   from rppg_tf.data import labels as heart_rate_labels
 
   truths = [
-    recordings.parse_ground_truth(folder / recordings.GROUND_TRUTH_NAME)
+    ubfc.parse_ground_truth(folder / ubfc.GROUND_TRUTH_NAME)
     for folder in _folders(recordings_dir)
   ]
   per_s = _rate(
@@ -315,10 +325,10 @@ def _rate(items: Iterable, function: Callable) -> float:
 def _frames(recordings_dir: pathlib.Path) -> list[np.ndarray]:
   """The first of a video; OpenCV keeps to one thread, as in the build."""
   cv2.setNumThreads(1)
-  video = VideoReader(_folders(recordings_dir)[0] / recordings.VIDEO_NAME)
+  video = VideoReader(ubfc.find_video(_folders(recordings_dir)[0]))
   return [frame_bgr for frame_bgr, _ in itertools.islice(video, _STAGE_FRAMES)]
 
 
 def _folders(recordings_dir: pathlib.Path) -> list[pathlib.Path]:
-  found = recordings.find_recordings(recordings_dir)
+  found = ubfc.find_recordings(recordings_dir)
   return [folder for _, folder in found]

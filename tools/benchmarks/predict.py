@@ -20,6 +20,11 @@ from rppg_tf.inference.int8_cnn import Int8SpatialCnn
 from rppg_tf.video import mjpeg_writer
 from rppg_tf.video.reader import VideoReader
 from tools import benchmark_process
+from rppg_tf import contract, run_directory, ubfc
+from rppg_tf.entry_point import InputError
+from rppg_tf.int8_cnn import Int8SpatialCnn
+from rppg_tf.video_reader import VideoReader
+from tools import benchmark_process, mjpg_writer
 
 _PREDICT = 'rppg_tf.predict'
 # Machines are noisy: what the code can do is its best run.
@@ -88,5 +93,5 @@ def int8() -> dict:
 
 
 def _video(recordings_dir: pathlib.Path) -> pathlib.Path:
-  (_, folder), *_ = recordings.find_recordings(recordings_dir)
-  return folder / recordings.VIDEO_NAME
+  (_, folder), *_ = ubfc.find_recordings(recordings_dir)
+  return ubfc.find_video(folder)

@@ -8,6 +8,7 @@ import sys
 from typing import NamedTuple
 
 from rppg_tf.data import recordings
+from rppg_tf import ubfc
 from tools import benchmark_process
 
 FACTORS = (1, 4, 16)
@@ -94,7 +95,7 @@ def multiply(
     for number, source in enumerate(sources, 1):
       subject = folder / f'subject{_FIRST_SUBJECT + 10 * copy + number}'
       subject.mkdir(parents=True)
-      for name in (recordings.VIDEO_NAME, recordings.GROUND_TRUTH_NAME):
+      for name in (ubfc.find_video(source).name, ubfc.GROUND_TRUTH_NAME):
         (subject / name).symlink_to((source / name).resolve())
 
 
