@@ -140,9 +140,21 @@ def test_a_log_without_title_has_a_report_for_each_run():
   assert (validated.kind, validated.command) == (HOST, 'validate')
   assert validated.board_ms == 0.086
   assert validated.inputs == (End((1, 36, 36, 3), 'int8'),)
-  assert st_report.read(LOG, 2) == (validated,)
-  with pytest.raises(InputError, match='has 2 runs, no run 3'):
-    st_report.read(LOG, 3)
+
+
+def test_a_run_that_breaks_off_hides_no_other(tmp_path):
+  text = LOG.read_text()
+  cut = text.index('Memory usage information')
+  path = tmp_path / 'log.txt'
+  path.write_text(f'{text[:cut]}\nelapsed time (GENERATE): 1.000s\n{text}')
+  done = _read(path)
+  commands.assert_refused(done, f'{path}, run 1: breaks off before the memory')
+  assert f'{path}, run 2' in done.stdout
+  assert f'{path}, run 3' in done.stdout
+  done = _read(path, '--run=2')
+  assert done.returncode == 0, done.stderr
+  done = _read(path, '--run=4')
+  commands.assert_refused(done, 'has 3 runs, no run 4')
 
 
 def test_a_title_glued_to_its_command_belongs_to_it(tmp_path):

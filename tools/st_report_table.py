@@ -2,6 +2,7 @@
 
 import collections
 import pathlib
+from collections.abc import Callable
 
 from rppg_tf.entry_point import InputError
 from tools import st_report, st_report_check, st_report_run, tflite_reader
@@ -34,16 +35,35 @@ def print_and_judge(
     InputError: a file is not there, is of another kind, or breaks off.
   """
   graph = _read_model(model) if model else None
-  reports = st_report.read(path, run)
+  readers = st_report.readers(path)
+  if run is not None and run > len(readers):
+    raise InputError(f'{path}: has {len(readers)} runs, no run {run}')
   failures = []
-  for number, report in enumerate(reports, run or 1):
-    name = f'{path}, run {number}' if len(reports) > 1 or run else str(path)
-    _print_table(name, report)
-    wrong = [*st_report_check.software(report)]
-    if graph:
-      wrong += st_report_check.clashes(report, graph)
-    failures += [f'{name}: {line}' for line in wrong]
+  for number, reader in enumerate(readers, 1):
+    if run in (None, number):
+      name = f'{path}, run {number}' if len(readers) > 1 else str(path)
+      failures += _print_run(name, reader, graph, len(readers) > 1)
   return failures
+
+
+def _print_run(
+  name: str,
+  reader: Callable[[], StReport],
+  graph: Graph | None,
+  is_one_of_several: bool,
+) -> list[str]:
+  """Prints one run; returns what is wrong with it."""
+  try:
+    report = reader()
+  except InputError as error:
+    if is_one_of_several:
+      return [str(error)]  # the others may be whole
+    raise
+  _print_table(name, report)
+  wrong = [*st_report_check.software(report)]
+  if graph:
+    wrong += st_report_check.clashes(report, graph)
+  return [f'{name}: {line}' for line in wrong]
 
 
 def _read_model(path: pathlib.Path) -> Graph:

@@ -40,6 +40,8 @@ _MARKS = {
 }
 # Without one of these a file is no report.
 _PROOFS = {'title', 'summary', 'memory'}
+# The tool asked for its version.
+_MAX_TITLE_LINES = 2
 _NPU_SIGNS = ('--st-neural-art', 'EXECUTING NEURAL ART', 'ST Neural ART')
 _FIELD = re.compile(r'^\s*([\w/ ()#]+?)\s*:\s+(\S.*?)\s*$')
 _MODEL = re.compile(
@@ -83,16 +85,23 @@ def readers(path: pathlib.Path, text: str) -> list[Callable[[], StReport]]:
   Raises:
     InputError: the file is no report.
   """
-  runs = [lines for lines, seen in _split(text) if seen - {'command', 'layers'}]
-  proofs = set().union(*(seen for _, seen in _split(text)), set())
-  if not runs or not proofs & _PROOFS:
+  runs = [(lines, seen) for lines, seen in _split(text) if _is_run(lines, seen)]
+  if not any(seen & _PROOFS for _, seen in runs):
     raise InputError(f'{path}: no report of ST Edge AI Core')
   return [
     functools.partial(
       _read, f'{path}, run {number}' if len(runs) > 1 else str(path), lines
     )
-    for number, lines in enumerate(runs, 1)
+    for number, (lines, _) in enumerate(runs, 1)
   ]
+
+
+def _is_run(lines: list[str], seen: set[str]) -> bool:
+  """Whether lines are more than a command, or a title that logs print."""
+  if seen - {'command', 'title', 'layers'}:
+    return True
+  num_lines = sum(bool(line.strip()) for line in lines)
+  return 'title' in seen and ('command' in seen or num_lines > _MAX_TITLE_LINES)
 
 
 def _split(text: str) -> list[tuple[list[str], set[str]]]:
