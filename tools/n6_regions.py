@@ -5,7 +5,7 @@ compiler; what lies at an end can be left out of the network by ST's options
 for the types of inputs and outputs.
 """
 
-from tools.tflite_graph import Graph, Operator
+from tools.tflite_graph import Graph, Operator, Tensor
 
 CONVERSIONS = ('QUANTIZE', 'DEQUANTIZE', 'FAKE_QUANT')
 # What may lie between the end of a graph and its conversion.
@@ -34,7 +34,7 @@ def leading(graph: Graph) -> set[int]:
   found: set[int] = set()
   reached = set(graph.inputs)
   for operator in graph.operators:
-    sources = [t.index for t in graph.given(operator) if t.data is None]
+    sources = [t.index for t in graph.given(operator) if not _is_constant(t)]
     if operator.name in _MOVES and sources and reached.issuperset(sources):
       found.add(operator.index)
       reached.update(operator.outputs)
@@ -53,6 +53,11 @@ def trailing(graph: Graph) -> set[int]:
     ):
       found.add(operator.index)
   return found
+
+
+def _is_constant(tensor: Tensor) -> bool:
+  """Whether the file holds its values; of an empty one there are none."""
+  return tensor.data is not None or 0 in tensor.shape
 
 
 def _readers(graph: Graph) -> dict[int, list[Operator]]:

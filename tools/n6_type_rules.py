@@ -63,7 +63,8 @@ def outputs_not_int8(graph: Graph) -> Breaches:
   """Outputs in float or uint8, and DEQUANTIZE before an output."""
   yield from _other_ends(graph, 'output', graph.outputs)
   for operator in _conversions(graph, n6_regions.trailing(graph)):
-    yield operator.label, 'converts the output, in software as it stands'
+    how = ', in software as it stands' if operator.name == 'DEQUANTIZE' else ''
+    yield operator.label, f'converts the output{how}'
 
 
 def _other_ends(graph: Graph, side: str, indices: tuple[int, ...]) -> Breaches:
@@ -94,7 +95,11 @@ def inner_conversions(graph: Graph) -> Breaches:
 
 def activations_not_int8(graph: Graph) -> Breaches:
   """Computed integers of another type, or without one scale."""
+  moved = n6_regions.leading(graph) | n6_regions.trailing(graph)
   ends = {*graph.inputs, *graph.outputs}
+  for operator in graph.operators:
+    if operator.index in moved:
+      ends.update(operator.inputs, operator.outputs)
   for tensor in activations(graph):
     if tensor.dtype in FLOAT_TYPES:
       continue  # rule 'no-float'
