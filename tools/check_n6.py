@@ -1,12 +1,16 @@
-"""Holds TFLite files against the rules of STM32N6; prints what they cost.
+"""Foretells what ST's compiler for STM32N6 makes of TFLite files.
 
   python -m tools.check_n6 rppg_tf/pretrained/spatial_int8.tflite
+  python -m tools.check_n6 --rules
 
-Exit code 0 only if no file breaks a hard rule. The rules are in n6/rules.py.
+Judges by the worse of ST Edge AI Core 2.2 and 4.0, unless --st_version names
+one. Exit code 0: every file fits the NPU; 1: one would be refused; 2: none,
+but one would run in software in part. The rules are in n6_rule_table.py.
 """
 
 import json
 import pathlib
+import textwrap
 
 from absl import flags
 
@@ -14,25 +18,50 @@ from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 from tools.n6 import rules as n6_rules
 from tools.tflite import cost, reader
+from rppg_tf.entry_point import InputError, run
+from tools import n6_memory, n6_rule_table, n6_rules, tflite_cost, tflite_reader
 
-# AXISRAM3 to 6, which ST's reports call npuRAM3 to 6.
-NUM_POOLS = 4
-POOL_BYTES = 448 * 1024
 # Of one rule in one file; the rest is counted. The JSON has all.
 _MAX_PRINTED = 3
+_EXIT_CODES = {n6_rules.FIT: 0, n6_rules.SOFTWARE: 2, n6_rules.REFUSED: 1}
 _ROW = '{:<22}{:<18}{:>12}{:>12}{:>11}{:>11}'
-_NOTES = (
-  'MACC is counted as ST counts it: biases, activations, pools and means too.',
-  'The NPU accumulates at 16 bits: expect codes to differ by 1 from LiteRT.',
+_MACC_NOTE = (
+  'MACC is counted as ST counts it: biases, activations, pools and means too.'
 )
+_MACC_BOUND = (
+  'MACC is as ST counts it on convolutions, pools and means; on PAD, PRELU and '
+  'LOGISTIC ST counts more.'
+)
+_CODES_NOTE = (
+  'The NPU accumulates at 16 bits: expect codes to differ by 1 from LiteRT.'
+)
+_DECOMPOSED = ('conv-kernel', 'conv-kernel-5')
 
 _JSON = flags.DEFINE_string(
   'json', None, 'File that the findings and costs are written to.'
 )
+_ST_VERSION = flags.DEFINE_enum(
+  'st_version',
+  None,
+  n6_rule_table.VERSIONS,
+  'ST Edge AI Core to judge by; default: the worse of 2.2 and 4.0.',
+)
+flags.DEFINE_alias('st-version', 'st_version')
+_ENDS = flags.DEFINE_enum(
+  'ends',
+  'any',
+  ['any', 'int8'],
+  "int8: refuse what this project's firmware cannot take, as "
+  'tools.export_tflite does.',
+)
+_RULES = flags.DEFINE_bool('rules', False, 'Print the rules and end.')
 
 
 def main(words: list[str]) -> int:
-  """Checks every file named; returns 1 if one is unfit."""
+  """Checks every file named; returns the exit code of the worst."""
+  if _RULES.value:
+    print_rules()
+    return 0
   if not words:
     raise InputError('name a file: python -m tools.check_n6 model.tflite')
   results = [_check(pathlib.Path(word)) for word in words]
@@ -41,28 +70,91 @@ def main(words: list[str]) -> int:
     beside = path.with_name(f'.{path.name}')
     beside.write_text(json.dumps({'files': results}, indent=2) + '\n')
     beside.replace(path)
-  return 0 if all(result['fit'] for result in results) else 1
+  verdicts = {result['verdict'] for result in results}
+  worst = next(
+    (v for v in (n6_rules.REFUSED, n6_rules.SOFTWARE) if v in verdicts),
+    n6_rules.FIT,
+  )
+  return _EXIT_CODES[worst]
+
+
+def print_rules() -> None:
+  """Prints every rule: grade by version, meaning, remedy, evidence."""
+  for rule in n6_rule_table.RULES:
+    grades = ', '.join(
+      f'{version} {rule.grades.get(version, "-")}'
+      for version in n6_rule_table.VERSIONS
+    )
+    own = f', --ends=int8 {n6_rules.REFUSED}' if rule.is_own else ''
+    print(f'{rule.name}: {grades}{own}')
+    for title, text in (
+      ('', rule.meaning),
+      ('remedy: ', rule.remedy),
+      ('known from: ', rule.evidence),
+    ):
+      print(
+        textwrap.fill(
+          title + text, 80, initial_indent='  ', subsequent_indent='    '
+        )
+      )
 
 
 def _check(path: pathlib.Path) -> dict:
   """Checks and prints one file; returns what JSON says of it."""
-  content = reader.load(path)
-  report = n6_rules.check(content)
+  content = tflite_reader.load(path)
+  versions = (_ST_VERSION.value,) if _ST_VERSION.value else n6_rules.BOTH_ENDS
+  report = n6_rules.check(content, versions, _ENDS.value == 'int8')
   print(f'{path}: {len(content):,} bytes')
-  result = {'path': str(path), 'bytes': len(content), 'fit': not report.hard}
-  result['rules'] = _rules(report)
-  result['findings'] = [vars(found) for found in report.findings]
+  result = {
+    'path': str(path),
+    'bytes': len(content),
+    'fit': report.verdict == n6_rules.FIT,
+    'verdict': report.verdict,
+    'verdicts': report.verdicts,
+    'ends': _ENDS.value,
+    'rules': _rules(report),
+    'findings': [vars(found) for found in report.findings],
+  }
   if report.graph:
-    costs = cost.cost(report.graph)
-    _print_costs(costs)
-    result['cost'] = _cost_values(costs)
+    costs = tflite_cost.cost(report.graph)
+    foretold = _foretold_bytes(report, costs)
+    _print_costs(report, costs, foretold)
+    result['cost'] = {
+      **vars(costs),
+      'operators': [vars(row) for row in costs.operators],
+      'foretold_activation_bytes': foretold,
+    }
   _print_findings(report)
-  num_warnings = len(report.findings) - len(report.hard)
-  print(
-    f'{path}: {"unfit" if report.hard else "fit"} for STM32N6; hard rules '
-    f'broken {len(report.hard)} times, warnings {num_warnings}'
-  )
+  print(f'{path}: {_verdict(report)}')
   return result
+
+
+def _foretold_bytes(report: n6_rules.Report, costs) -> int | None:
+  is_decomposed = any(f.rule in _DECOMPOSED for f in report.findings)
+  return n6_memory.foretold_bytes(report.graph, costs, is_decomposed)
+
+
+def _verdict(report: n6_rules.Report) -> str:
+  """The last line: verdict, by version if they differ, and the numbers."""
+  words = {
+    n6_rules.FIT: 'fit for STM32N6',
+    n6_rules.SOFTWARE: 'in software in part',
+    n6_rules.REFUSED: 'refused',
+  }
+  by_verdict: dict[str, list[str]] = {}
+  for version, verdict in report.verdicts.items():
+    by_verdict.setdefault(verdict, []).append(version)
+  judged = ', '.join(
+    f'{words[verdict]} (ST Edge AI {" and ".join(versions)})'
+    for verdict, versions in by_verdict.items()
+  )
+  numbers = [
+    len(report.of(grade))
+    for grade in (n6_rules.REFUSED, n6_rules.SOFTWARE, n6_rules.NOTE)
+  ]
+  return '{}; findings: {} refused, {} software, {} notes'.format(
+    judged, *numbers
+  )
 
 
 def _rules(report: n6_rules.Report) -> list[dict]:
@@ -71,20 +163,24 @@ def _rules(report: n6_rules.Report) -> list[dict]:
   rules = [
     {
       'rule': rule.name,
-      'severity': rule.severity,
+      'severity': n6_rules.worst(list(rule.grades.values())),
+      'grades': rule.grades,
+      'evidence': rule.evidence,
       'breaches': broken.count(rule.name) if report.graph else None,
     }
-    for rule in n6_rules.RULES
+    for rule in n6_rule_table.RULES
   ]
   readable = {
     'rule': n6_rules.READABLE,
-    'severity': n6_rules.HARD,
+    'severity': n6_rules.REFUSED,
     'breaches': broken.count(n6_rules.READABLE),
   }
   return [readable, *rules]
 
 
-def _print_costs(costs: cost.Cost) -> None:
+def _print_costs(
+  report: n6_rules.Report, costs: tflite_cost.Cost, foretold: int | None
+) -> None:
   print(
     _ROW.format('operator', 'output', 'MACs', 'MACC', 'weights B', 'output B')
   )
@@ -101,37 +197,17 @@ def _print_costs(costs: cost.Cost) -> None:
     )
   totals = (costs.macs, costs.st_macc, costs.weights_bytes)
   print(_ROW.format('total', '', *(f'{total:,}' for total in totals), ''))
-  print(
-    f'activations at most: {costs.peak_bytes:,} B one operator at a time, '
-    f'{costs.fused_peak_bytes:,} B ({costs.fused_peak_bytes / 1024:.3f} kB) '
-    'with pools done in their convolutions, as the NPU does'
+  is_decomposed = any(f.rule in _DECOMPOSED for f in report.findings)
+  why = (
+    'a decomposed kernel needs much more'
+    if is_decomposed
+    else 'ST fuses (less) and copies (more)'
   )
-  print(pools_line(costs))
-  for note in _NOTES:
-    print(note)
-
-
-def pools_line(costs: cost.Cost) -> str:
-  """Says what of the NPU's memory pools the network fills."""
-  num_pools = -(-costs.fused_peak_bytes // POOL_BYTES)
-  if num_pools > NUM_POOLS:
-    held = f'not held by npuRAM3-6 ({NUM_POOLS} x 448 kB): external RAM'
-  else:
-    share = 100 * costs.fused_peak_bytes / (max(num_pools, 1) * POOL_BYTES)
-    held = (
-      f'held by {max(num_pools, 1)} of npuRAM3-6 (448 kB each), '
-      f'{share:.2f} % of it'
-    )
-  return (
-    f'pools: activations {held}; weights {costs.weights_bytes:,} B in flash'
-  )
-
-
-def _cost_values(costs: cost.Cost) -> dict:
-  return {
-    **vars(costs),
-    'operators': [vars(row) for row in costs.operators],
-  }
+  for line in n6_memory.lines(costs, foretold, why):
+    print(line)
+  is_exact = set(report.operators) <= set(tflite_cost.MACC_AS_ST)
+  print(_MACC_NOTE if is_exact else _MACC_BOUND)
+  print(_CODES_NOTE)
 
 
 def _print_findings(report: n6_rules.Report) -> None:
@@ -141,13 +217,28 @@ def _print_findings(report: n6_rules.Report) -> None:
     by_rule.setdefault(found.rule, []).append(found)
   for found in by_rule.values():
     for one in found[:_MAX_PRINTED]:
-      print(one)
+      print(f'{one}{_only(one, report)}')
     if len(found) > _MAX_PRINTED:
-      print(f'… {found[0].rule}: {len(found) - _MAX_PRINTED} more')
+      rest = ', '.join(
+        one.where.split(',')[0].removeprefix('operator ')
+        for one in found[_MAX_PRINTED:]
+      )
+      print(
+        f'{found[0].severity} {found[0].rule}: {len(found) - _MAX_PRINTED} '
+        f'more: {rest}'
+      )
   if report.graph and not report.findings:
-    print(f'{len(n6_rules.RULES)} rules, none broken')
+    print(f'{len(n6_rule_table.RULES)} rules, none broken')
   if report.operators == n6_rules.KNOWN_OPERATORS:
     print('A compile report of this operator sequence exists (2.2.0).')
+
+
+def _only(found: n6_rules.Finding, report: n6_rules.Report) -> str:
+  """Which versions a finding is of, if not of all."""
+  worst = [v for v, grade in found.grades.items() if grade == found.severity]
+  if len(worst) == len(report.versions):
+    return ''
+  return f' (ST Edge AI {" and ".join(worst)})'
 
 
 if __name__ == '__main__':

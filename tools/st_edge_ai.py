@@ -4,17 +4,17 @@
   python -m tools.st_edge_ai generate --model=build/run/spatial_int8.tflite
   python -m tools.st_edge_ai validate --model=build/run/spatial_int8.tflite
 
-The tool is ST's and comes with X-CUBE-AI or STEdgeAI-Core: it is looked for
-on PATH, then below $STEDGEAI_CORE_DIR. Its output is shown as it comes and
-its exit code passed on; without it the command is printed and the exit code
-is 4. `validate` compares a board that runs ST's validation firmware with the
-model, over the serial port.
+Every command compiles for the NPU: without --st-neural-art ST's tool would
+compile for the Cortex-M55 and say so nowhere. After `analyze` and `generate`
+the report is read, as tools.read_st_report does, and decides the exit code.
+The tool's own exit code is passed on; without the tool the command is printed
+and the exit code is 4. `validate` compares a board that runs ST's validation
+firmware with the model, over the serial port.
 """
 
-import os
+import json
 import pathlib
 import shlex
-import shutil
 import subprocess
 import sys
 
@@ -22,20 +22,20 @@ from absl import flags
 
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
+from rppg_tf.entry_point import InputError, run
+from tools import st_edge_ai_paths, st_report_table
 
 ACTIONS = ('analyze', 'generate', 'validate')
 EXIT_NO_TOOL = 4
 _TOOL = 'stedgeai'
-_CORE_DIR = 'STEDGEAI_CORE_DIR'
-# Where installers of 2.x to 4.x put it, below the folder of a version or of
-# all versions.
-_PLACES = (
-  'Utilities/*/stedgeai',
-  'Utilities/*/stedgeai.exe',
-  '*/Utilities/*/stedgeai',
-  '*/Utilities/*/stedgeai.exe',
-)
+_NAME = 'network'
+_TYPES = ('int8', 'uint8', 'float32')
 _SIGNALLED = 128
+_DEVELOPER_CLOUD = (
+  'or let the ST Edge AI Developer Cloud compile it, free of charge with an '
+  'account: https://stedgeai-dc.st.com (choose STM32N6, then read its log '
+  'with tools.read_st_report)'
+)
 
 _MODEL = flags.DEFINE_string(
   'model', None, 'INT8 TFLite file of tools.export_tflite.', required=True
@@ -46,10 +46,31 @@ _OUTPUT_DIR = flags.DEFINE_string(
 _SERIAL = flags.DEFINE_string(
   'serial', 'serial:921600', 'Port and baud rate of the board, for validate.'
 )
+_PROFILE = flags.DEFINE_string(
+  'profile',
+  None,
+  "Profile of the NPU's compiler, e.g. n6-allmems-O3; default: the tool's "
+  'own, or `default` of --neural_art_json.',
+)
+_NEURAL_ART_JSON = flags.DEFINE_string(
+  'neural_art_json',
+  None,
+  'File with the profiles (user_neuralart.json of an ST project); default: '
+  "the tool's own.",
+)
+_INPUT_TYPE = flags.DEFINE_enum(
+  'input_data_type', 'int8', _TYPES, 'Type of the compiled input.'
+)
+_OUTPUT_TYPE = flags.DEFINE_enum(
+  'output_data_type', 'int8', _TYPES, 'Type of the compiled output.'
+)
+for _name in ('neural_art_json', 'input_data_type', 'output_data_type'):
+  # As ST's tool spells them.
+  flags.DEFINE_alias(_name.replace('_', '-'), _name)
 
 
 def main(words: list[str]) -> int:
-  """Runs one action; returns the tool's exit code."""
+  """Runs one action; returns the tool's exit code, or the report's."""
   if len(words) != 1 or words[0] not in ACTIONS:
     raise InputError(
       f'expected one of {", ".join(ACTIONS)}, got {" ".join(words) or "none"}'
@@ -58,54 +79,85 @@ def main(words: list[str]) -> int:
     raise InputError(
       f'{_MODEL.value}: no such file; run `python -m tools.export_tflite` first'
     )
-  options = arguments(words[0], _MODEL.value, _OUTPUT_DIR.value, _SERIAL.value)
-  tool = find_tool()
+  tool = st_edge_ai_paths.find_tool()
+  options = _arguments(words[0], tool)
   if tool is None:
     print(
-      f'{_TOOL} is neither on PATH nor in ${_CORE_DIR}: install ST Edge AI '
-      'Core (st.com) and run',
+      f'{_TOOL} is neither on PATH nor in ${st_edge_ai_paths.CORE_DIR}: '
+      f'install ST Edge AI Core (st.com) and run the command; '
+      f'{_DEVELOPER_CLOUD}',
       file=sys.stderr,
     )
     print(shlex.join([_TOOL, *options]))
     return EXIT_NO_TOOL
-  pathlib.Path(_OUTPUT_DIR.value).mkdir(parents=True, exist_ok=True)
+  return _run(words[0], tool, options)
+
+
+def _arguments(action: str, tool: str | None) -> list[str]:
+  """The tool's arguments for one action."""
+
+  def path(name: str) -> str:
+    return st_edge_ai_paths.path_for(tool, name)
+
+  words = [action, '--model', path(_MODEL.value), '--target', 'stm32n6']
+  words += ['--name', _NAME, '--st-neural-art']
+  profile = _PROFILE.value
+  if _NEURAL_ART_JSON.value:
+    profile = profile or 'default'
+    check_profile(pathlib.Path(_NEURAL_ART_JSON.value), profile)
+    words.append(f'{profile}@{path(_NEURAL_ART_JSON.value)}')
+  elif profile:
+    words.append(profile)
+  words += ['--input-data-type', _INPUT_TYPE.value]
+  words += ['--output-data-type', _OUTPUT_TYPE.value]
+  if action == 'validate':
+    words += ['--mode', 'target', '--desc', _SERIAL.value]
+  workspace = str(pathlib.Path(_OUTPUT_DIR.value) / 'workspace')
+  return [
+    *words,
+    *('--workspace', path(workspace), '--output', path(_OUTPUT_DIR.value)),
+  ]
+
+
+def check_profile(path: pathlib.Path, profile: str) -> None:
+  """Refuses a file of profiles that lacks the one wanted.
+
+  Raises:
+    InputError: no file, no JSON of ST's form, or no such profile.
+  """
+  if not path.is_file():
+    raise InputError(
+      f"{path}: no such file; ST's projects have a user_neuralart.json each"
+    )
+  try:
+    profiles = sorted(json.loads(path.read_text())['Profiles'])
+  except (ValueError, KeyError, TypeError) as error:
+    raise InputError(
+      f'{path}: no JSON with "Profiles"; give ST\'s user_neuralart.json'
+    ) from error
+  if profile not in profiles:
+    raise InputError(
+      f'{path}: has no profile {profile}, but {", ".join(profiles) or "none"}'
+    )
+
+
+def _run(action: str, tool: str, options: list[str]) -> int:
+  output_dir = pathlib.Path(_OUTPUT_DIR.value)
+  output_dir.mkdir(parents=True, exist_ok=True)
+  report = output_dir / f'{_NAME}_{action}_report.txt'
+  report.unlink(missing_ok=True)
   print(shlex.join([tool, *options]), flush=True)
   code = subprocess.run([tool, *options], check=False).returncode
-  return code if code >= 0 else _SIGNALLED - code
-
-
-def arguments(
-  action: str, model: str, output_dir: str, serial: str
-) -> list[str]:
-  """The tool's arguments for one action (ST's manual, 2.2).
-
-  Args:
-    action: one of `ACTIONS`.
-    model: path of the TFLite file.
-    output_dir: folder of the results; the workspace is inside.
-    serial: the board's port as the tool names it, for 'validate'.
-  """
-  words = [action, '--model', model, '--target', 'stm32n6', '--name', 'network']
-  if action == 'generate':
-    words += ['--st-neural-art', 'default@user_neuralart.json']
-    words += ['--input-data-type', 'int8', '--output-data-type', 'int8']
-  if action == 'validate':
-    words += ['--mode', 'target', '--desc', serial]
-  workspace = str(pathlib.Path(output_dir) / 'workspace')
-  return [*words, '--workspace', workspace, '--output', output_dir]
-
-
-def find_tool() -> str | None:
-  """Path of the tool; None if it is not installed."""
-  on_path = shutil.which(_TOOL)
-  core_dir = os.environ.get(_CORE_DIR)
-  if on_path or not core_dir:
-    return on_path
-  for place in _PLACES:
-    for path in sorted(pathlib.Path(core_dir).glob(place), reverse=True):
-      if path.is_file() and os.access(path, os.X_OK):
-        return str(path)
-  return None
+  if code or action == 'validate':
+    return code if code >= 0 else _SIGNALLED - code
+  if not report.is_file():
+    raise InputError(f'{report}: not there, though {_TOOL} ended well')
+  failures = st_report_table.print_and_judge(
+    report, pathlib.Path(_MODEL.value), run=None
+  )
+  for failure in failures:
+    print(f'error: {failure}', file=sys.stderr)
+  return 1 if failures else 0
 
 
 if __name__ == '__main__':

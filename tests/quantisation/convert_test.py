@@ -59,7 +59,9 @@ def test_the_file_is_what_the_npu_takes(name):
 
 
 def test_export_refuses_what_the_npu_would_not_run():
-  with pytest.raises(InputError, match=r'spatial_int8.tflite: hard readable'):
+  with pytest.raises(
+    InputError, match=r'spatial_int8.tflite: refused readable'
+  ):
     keep_best_int8.check(b'no model')
 
 

@@ -1,4 +1,4 @@
-"""TFLite files that STM32N6 would not take, each for a reason of its own.
+"""TFLite files that break the rules of STM32N6, each one of its own.
 
 Most are the model that ships with one thing changed; where the converter
 has its own way of going wrong, the file is the converter's
@@ -111,13 +111,21 @@ def per_tensor_weights() -> bytes:
   return edited(change)
 
 
-def kernel_7x7() -> bytes:
+def _square_kernel(size: int) -> bytes:
   def change(model):
     tensor = _tensor(model, _KERNEL)
-    tensor.shape = np.int32([16, 7, 7, 3])
-    tensor.buffer = _add_buffer(model, np.ones((16, 7, 7, 3), np.int8))
+    tensor.shape = np.int32([16, size, size, 3])
+    tensor.buffer = _add_buffer(model, np.ones((16, size, size, 3), np.int8))
 
   return edited(change)
+
+
+def kernel_7x7() -> bytes:
+  return _square_kernel(7)
+
+
+def kernel_5x5() -> bytes:
+  return _square_kernel(5)
 
 
 def dequantize_tail() -> bytes:
@@ -127,10 +135,71 @@ def dequantize_tail() -> bytes:
   )
 
 
+def while_loop() -> bytes:
+  code = schema.BuiltinOperator.WHILE
+  return edited(lambda model: _append(model, code, _MEAN, _INT8))
+
+
+def split_activation() -> bytes:
+  def change(model):
+    _append(model, schema.BuiltinOperator.RESHAPE, _CONV3, _INT8)
+    _append(
+      model,
+      schema.BuiltinOperator.RELU,
+      len(model.subgraphs[0].tensors) - 1,
+      _INT8,
+    )
+
+  return edited(change)
+
+
 def lstm() -> bytes:
   # Converting a real one takes the converter over a minute.
   code = schema.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM
   return edited(lambda model: _append(model, code, _MEAN, _INT8))
+
+
+def computed_weights() -> bytes:
+  def change(model):
+    tensor = _tensor(model, _KERNEL)
+    tensor.isVariable = True
+    tensor.buffer = _add_buffer(model, np.empty(0, np.uint8))
+
+  return edited(change)
+
+
+def weights_of_4_bits() -> bytes:
+  def change(model):
+    tensor = _tensor(model, _KERNEL)
+    tensor.type = schema.TensorType.INT4
+    tensor.buffer = _add_buffer(model, np.ones(16 * 27 // 2, np.uint8))
+
+  return edited(change)
+
+
+def open_batch() -> bytes:
+  """As converters leave it of a Keras model; ST takes it."""
+
+  def change(model):
+    for index in (_INPUT, _POOL1, _CONV3, _MEAN):
+      shape = _tensor(model, index).shape
+      _tensor(model, index).shapeSignature = np.int32([-1, *shape[1:]])
+
+  return edited(change)
+
+
+def open_height() -> bytes:
+  def change(model):
+    _tensor(model, _INPUT).shapeSignature = np.int32([-1, -1, 36, 3])
+
+  return edited(change)
+
+
+def stored_open_height() -> bytes:
+  def change(model):
+    _tensor(model, _INPUT).shape = np.int32([1, -1, 36, 3])
+
+  return edited(change)
 
 
 def rank_6_constant() -> bytes:
@@ -197,8 +266,12 @@ def large_pool() -> bytes:
   return _with_options(1, filterWidth=5)
 
 
-def stride_3() -> bytes:
+def pool_of_stride_3() -> bytes:
   return _with_options(1, strideW=3)
+
+
+def stride_3() -> bytes:
+  return _with_options(2, strideW=3)
 
 
 def dilated() -> bytes:
@@ -260,29 +333,18 @@ def content(name: str) -> bytes:
   return builder()
 
 
-# Name → the rule meant for it.
-BROKEN_RULE = {
-  'float_model': 'no-float',
-  'float_io': 'int8-io',
-  'dynamic_batch': 'static-shape',
+# Name → the rule meant for it, by grade. Where two versions differ the grade
+# is the worse of 2.2 and 4.0.
+REFUSED_RULE = {
+  'stored_open_height': 'static-shape',
   'batch_24': 'batch-one',
   'reshape_from_6d': 'max-rank',
-  'input_of_72_channels': 'image-input',
-  'hybrid_weights': 'no-hybrid',
-  'transposed_conv': 'hardware-operators',
-  'lstm': 'hardware-operators',
-  'softmax': 'hardware-operators',
-  'partial_mean': 'global-mean',
   'empty_graph': 'not-empty',
   'identity_only': 'not-empty',
-  'uint8': 'int8-activations',
-  'asymmetric_weights': 'symmetric-weights',
-  'per_tensor_weights': 'per-channel-weights',
-  'dequantize_tail': 'no-quantize',
   'rank_6_constant': 'max-rank',
   'int16_bias': 'int32-biases',
   'int16_weights': 'int8-weights',
-  'two_graphs': 'one-graph',
+  'while_loop': 'control-flow',
   'unwritten_input': 'well-formed',
   'truncated': 'readable-file',
   'zero_bytes': 'readable-file',
@@ -290,15 +352,53 @@ BROKEN_RULE = {
   'random_bytes_marked': 'readable-file',
   'jpeg': 'readable-file',
 }
-# The same for warnings: these break nothing else.
-DOUBTFUL_RULE = {
+SOFTWARE_RULE = {
+  'float_model': 'no-float',
+  'hybrid_weights': 'no-hybrid',
+  'transposed_conv': 'hardware-operators',
+  'lstm': 'hardware-operators',
+  'softmax': 'hardware-operators',
+  'resized': 'hardware-operators',
+  'partial_mean': 'global-mean',
+  'inner_transpose': 'transpose',
+  'padded_channels': 'pad-channels',
+  'joined_channels': 'concat-channels',
+  'convolution_of_one_value': 'single-value',
+  'stride_3': 'stride',
+  'uint8': 'int8-activations',
+  'asymmetric_weights': 'symmetric-weights',
+  'computed_weights': 'constant-weights',
+  'float_amid': 'no-quantize',
+}
+NOTE_RULE = {
+  'float_io': 'int8-input',
+  'uint8_io': 'int8-input',
+  'dequantize_tail': 'int8-output',
+  'two_graphs': 'one-graph',
+  'open_height': 'open-input',
+  'input_of_72_channels': 'image-input',
+  'convolution_of_one_pixel': 'single-pixel',
+  'weights_of_4_bits': '4-bit-weights',
   'kernel_7x7': 'conv-kernel',
+  'kernel_5x5': 'conv-kernel-5',
   'residual_of_unequal_scales': 'residual-scales',
   'strided_depthwise': 'depthwise-stride',
+  'split_activation': 'split-activation',
   'relu_from_the_middle': 'relu-zero-point',
   'large_pool': 'pool-window',
-  'stride_3': 'stride',
+  'pool_of_stride_3': 'pool-stride',
   'dilated': 'dilation',
   'wide_padding': 'padding',
   'wide_features': 'line-buffer',
+}
+# In hardware, as reports show, though not what this project exports: refused
+# where int8 ends are asked for by the rule named, or fit even there.
+HARDWARE = {
+  'per_tensor_weights': 'per-channel-weights',
+  'dynamic_batch': None,
+  'open_batch': None,
+  'sigmoid': None,
+  'prelu': None,
+  'channels_first': None,
+  'folded_shape': None,
 }

@@ -13,7 +13,9 @@ import tempfile
 import threading
 from unittest import mock
 
-ROOT = pathlib.Path(__file__).parents[2]
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
 _TFDS = pathlib.Path(sys.executable).with_name('tfds')
 # Starting a process looks after all others, too: one thread at a time.
 _LOCK = threading.Lock()
@@ -128,6 +130,18 @@ def tfds_build(
     check=False,
     env={**os.environ, 'TQDM_DISABLE': '1'},
   )
+
+
+def n6_real(name: str) -> pathlib.Path:
+  """A file or report of ST's compiler that is no part of the project.
+
+  Looked for in $N6_REAL, then beside the project; the test skips without it.
+  """
+  beside = ROOT.parent / 'shared/n6_real'
+  path = pathlib.Path(os.environ.get('N6_REAL', beside)) / name
+  if not path.is_file():
+    pytest.skip(f'{path} is not here: set N6_REAL to the folder that holds it')
+  return path
 
 
 def assert_refused(done: subprocess.CompletedProcess, *parts: str) -> None:

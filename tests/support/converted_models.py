@@ -1,4 +1,4 @@
-"""Small TFLite files as TensorFlow's converter writes them, unfit for N6."""
+"""Small TFLite files as TensorFlow's converter writes them, for N6."""
 
 from collections.abc import Callable
 
@@ -116,3 +116,84 @@ def partial_mean() -> bytes:
     return tf.reduce_mean(_conv(image, 4), axis=1)
 
   return converted(mean_of_rows, (1, 12, 12, 3))
+
+
+def resized() -> bytes:
+  def enlarge(image):
+    return tf.compat.v1.image.resize_bilinear(_conv(image, 8), (24, 24))
+
+  return converted(enlarge, (1, 12, 12, 3))
+
+
+def uint8_io() -> bytes:
+  return converted(_cnn, (1, 12, 12, 3), io_type=tf.uint8)
+
+
+def inner_transpose() -> bytes:
+  def turned(image):
+    return _conv(tf.transpose(_conv(image, 8), (0, 2, 1, 3)), 8)
+
+  return converted(turned, (1, 12, 12, 3))
+
+
+def padded_channels() -> bytes:
+  def widened(image):
+    padded = tf.pad(_conv(image, 8), ((0, 0), (0, 0), (0, 0), (0, 8)))
+    return _conv(padded, 8)
+
+  return converted(widened, (1, 12, 12, 3))
+
+
+def joined_channels() -> bytes:
+  def joined(image):
+    return tf.concat([_conv(image, 12), _conv(image, 3)], axis=3)
+
+  return converted(joined, (1, 12, 12, 3))
+
+
+def _squeezed(channels: int) -> bytes:
+  def gate(image):
+    mean = tf.reduce_mean(_conv(image, channels), (1, 2), keepdims=True)
+    return tf.nn.conv2d(mean, _kernel(1, 1, channels, 8), 1, 'SAME')
+
+  return converted(gate, (1, 12, 12, 3))
+
+
+def convolution_of_one_value() -> bytes:
+  return _squeezed(1)
+
+
+def convolution_of_one_pixel() -> bytes:
+  return _squeezed(8)
+
+
+def sigmoid() -> bytes:
+  return converted(lambda image: tf.sigmoid(_conv(image, 8)), (1, 12, 12, 3))
+
+
+def prelu() -> bytes:
+  def leaky(image):
+    features = tf.nn.conv2d(image, _kernel(3, 3, 3, 8), 1, 'SAME')
+    # As Keras writes it; the converter makes PRELU of it.
+    return tf.nn.relu(features) + -_kernel(1, 1, 8) * tf.nn.relu(-features)
+
+  return converted(leaky, (1, 12, 12, 3))
+
+
+def float_amid() -> bytes:
+  return converted(lambda image: _cnn(-_conv(image, 4)), (1, 12, 12, 3))
+
+
+def channels_first() -> bytes:
+  def turned(image):
+    return _cnn(tf.transpose(image, (0, 2, 3, 1)))
+
+  return converted(turned, (1, 3, 12, 12))
+
+
+def folded_shape() -> bytes:
+  def flat(image):
+    features = _conv(image, 8)
+    return tf.reshape(features, (tf.shape(features)[0], 144, 8))
+
+  return converted(flat, (None, 12, 12, 3))

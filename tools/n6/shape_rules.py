@@ -9,15 +9,22 @@ from collections.abc import Iterator
 from ai_edge_litert import schema_py_generated as schema
 
 from tools.tflite.graph import Graph, Operator, Tensor
+from tools import n6_regions
+from tools.tflite_graph import Graph, Operator, Tensor
 
 Breaches = Iterator[tuple[str, str]]
 
 CONVOLUTIONS = ('CONV_2D', 'DEPTHWISE_CONV_2D')
 WEIGHTED = (*CONVOLUTIONS, 'FULLY_CONNECTED')
 _POOLS = ('MAX_POOL_2D', 'AVERAGE_POOL_2D')
+_VIEWS = {'RESHAPE', 'SQUEEZE', 'EXPAND_DIMS'}
+_CONTROL = ('IF', 'WHILE', 'CALL', 'CALL_ONCE')
+_INTEGERS = {'INT32': 'i', 'INT64': 'q'}
 _MAX_RANK = 5
 _IMAGE_CHANNELS = (1, 3, 4)
 _MAX_KERNEL_HEIGHT = 3
+# Of one epoch in a report of 4.0.
+_MAX_NEW_KERNEL_HEIGHT = 5
 _MAX_KERNEL_WIDTH = 6
 _MAX_STRIDED_KERNEL_WIDTH = 12
 _MAX_POOL_WINDOW = 3
@@ -31,7 +38,12 @@ def ill_formed(graph: Graph) -> Breaches:
   written = set(graph.inputs)
   for operator in graph.operators:
     for tensor in graph.given(operator):
-      if tensor.data is None and tensor.index not in written:
+      if (
+        tensor.data is None
+        and tensor.index not in written
+        and not tensor.is_variable
+        and 0 not in tensor.shape  # an empty constant
+      ):
         yield operator.label, f'reads {tensor.label} before it is written'
     written.update(operator.outputs)
     if not operator.outputs:
@@ -50,8 +62,6 @@ def _ill_weighted(graph, operator) -> Breaches:
   weights, output = graph.input(operator, 1), graph.output(operator)
   if weights is None or len(weights.shape) != rank or 0 in weights.shape:
     yield operator.label, f'has no weights of {rank} dimensions'
-  elif weights.data is None:
-    yield operator.label, f'its weights, {weights.label}, are no constant'
   elif output and output.shape[-1:] != (weights.shape[output_axis(operator)],):
     yield (
       operator.label,
@@ -77,34 +87,55 @@ def output_axis(operator: Operator) -> int:
 
 
 def nothing_computed(graph: Graph) -> Breaches:
-  """No operator, or an output that is its input or a constant."""
+  """No operator, or outputs that are inputs or constants."""
   if not graph.operators:
     yield 'file', 'the graph has no operator'
     return
   if not graph.outputs or not graph.inputs:
     yield 'file', 'the graph has no input or no output'
-  if set(graph.operator_names()) <= {'RESHAPE'}:
+  if set(graph.operator_names()) <= _VIEWS:
     yield graph.operators[0].label, 'reshaping is all that the graph does'
   written = {index for op in graph.operators for index in op.outputs}
-  for index in graph.outputs:
-    tensor = graph.tensors[index]
-    if index not in written and (tensor.data or index in graph.inputs):
+  if graph.outputs and not written.intersection(graph.outputs):
+    tensor = graph.tensors[graph.outputs[0]]
+    if tensor.data or tensor.index in graph.inputs:
       yield tensor.label, 'the output is an input or a constant'
+
+
+def control_flow(graph: Graph) -> Breaches:
+  """Operators that run another subgraph."""
+  for operator in graph.operators:
+    if operator.name in _CONTROL:
+      yield operator.label, 'runs another graph of the file'
 
 
 def several_graphs(graph: Graph) -> Breaches:
   """More than one subgraph."""
   if graph.num_subgraphs > 1:
-    yield 'file', f'{graph.num_subgraphs} graphs, 1 expected'
+    yield 'file', f'{graph.num_subgraphs} graphs: the first is judged here'
 
 
 def dynamic_shapes(graph: Graph) -> Breaches:
-  """Dimensions left open, or of size 0."""
-  for tensor in graph.tensors:
-    if tensor.is_dynamic:
+  """Sizes of -1 or 0 in the shape that is stored.
+
+  A -1 in `shape_signature` alone is what converters leave of a batch.
+  """
+  for tensor in activations(graph):
+    if min(tensor.shape, default=1) < 0:
       yield graph.place(tensor), 'a dimension is left open'
     elif 0 in tensor.shape:
       yield graph.place(tensor), 'a dimension of size 0'
+
+
+def open_inputs(graph: Graph) -> Breaches:
+  """Inputs with another size than the batch left open in the signature."""
+  for index in graph.inputs:
+    tensor = graph.tensors[index]
+    if -1 in tensor.signature[1:]:
+      yield (
+        graph.place(tensor),
+        f'signature {list(tensor.signature)}: what is compiled is the shape',
+      )
 
 
 def too_many_dimensions(graph: Graph) -> Breaches:
@@ -118,19 +149,30 @@ def too_many_dimensions(graph: Graph) -> Breaches:
 
 
 def batches(graph: Graph) -> Breaches:
-  """Computed tensors whose first dimension is not 1."""
-  for tensor in activations(graph):
-    if len(tensor.shape) > 1 and tensor.shape[0] != 1:
+  """Images in and convolutions or pools on more than one image."""
+  tensors = [graph.tensors[index] for index in graph.inputs]
+  tensors += [
+    graph.output(operator)
+    for operator, _, _ in _windows(graph, (*CONVOLUTIONS, *_POOLS))
+  ]
+  for tensor in dict.fromkeys(tensors):
+    if len(tensor.shape) == 4 and tensor.shape[0] > 1:
       yield graph.place(tensor), f'batch {tensor.shape[0]}, 1 expected'
 
 
 def not_images(graph: Graph) -> Breaches:
-  """Inputs that are no NHWC image."""
+  """Images in with other channels than 1, 3 or 4."""
+  moved = {
+    index
+    for operator in graph.operators
+    if operator.name == 'TRANSPOSE'
+    for index in operator.inputs
+  }
   for index in graph.inputs:
     tensor = graph.tensors[index]
-    if len(tensor.shape) != 4:
-      yield graph.place(tensor), f'{len(tensor.shape)} dimensions, not 4'
-    elif tensor.shape[3] not in _IMAGE_CHANNELS:
+    if index in moved or len(tensor.shape) != 4:
+      continue  # channels first; rule 'max-rank'
+    if tensor.shape[3] not in _IMAGE_CHANNELS:
       yield (
         graph.place(tensor),
         f'{tensor.shape[3]} channels, 1, 3 or 4 expected',
@@ -144,25 +186,46 @@ def partial_means(graph: Graph) -> Breaches:
       continue
     source, axes = graph.input(operator, 0), graph.input(operator, 1)
     rank = len(source.shape) if source else 0
-    found = sorted(axis % rank for axis in _int32s(axes)) if rank else []
+    found = sorted(axis % rank for axis in integers(axes)) if rank else []
     if rank != 4 or found != [1, 2]:
       yield operator.label, f'averages axes {found} of {rank} dimensions'
 
 
-def _int32s(tensor: Tensor | None) -> tuple[int, ...]:
-  if tensor is None or not tensor.data or tensor.dtype != 'INT32':
+def integers(tensor: Tensor | None) -> tuple[int, ...]:
+  """Values of a constant of integers; empty if it is none."""
+  if tensor is None or not tensor.data or tensor.dtype not in _INTEGERS:
     return ()
-  return struct.unpack_from(f'<{len(tensor.data) // 4}i', tensor.data)
+  code = _INTEGERS[tensor.dtype]
+  count = len(tensor.data) // struct.calcsize(code)
+  return struct.unpack_from(f'<{count}{code}', tensor.data)
 
 
 def large_kernels(graph: Graph) -> Breaches:
-  """Convolution kernels that the NPU decomposes."""
-  for operator, _, kernel in _windows(graph, CONVOLUTIONS):
-    height, width = kernel
+  """Convolution kernels that every version decomposes."""
+  for operator, height, width, is_wide in _kernels(graph):
+    if is_wide or height > _MAX_NEW_KERNEL_HEIGHT:
+      yield (
+        operator.label,
+        f'a kernel {height} high and {width} wide: decomposed, slow and large',
+      )
+
+
+def high_kernels(graph: Graph) -> Breaches:
+  """Kernels that versions before 4.0 decompose."""
+  for operator, height, width, is_wide in _kernels(graph):
+    if not is_wide and _MAX_KERNEL_HEIGHT < height <= _MAX_NEW_KERNEL_HEIGHT:
+      yield (
+        operator.label,
+        f'a kernel {height} high and {width} wide: decomposed before 4.0',
+      )
+
+
+def _kernels(graph: Graph) -> Iterator[tuple[Operator, int, int, bool]]:
+  """Yields (convolution, height, width, whether it is too wide)."""
+  for operator, _, (height, width) in _windows(graph, CONVOLUTIONS):
     strided = _strides(operator)[1] >= 2
     max_width = _MAX_STRIDED_KERNEL_WIDTH if strided else _MAX_KERNEL_WIDTH
-    if height > _MAX_KERNEL_HEIGHT or width > max_width:
-      yield operator.label, f'a kernel {height} high and {width} wide'
+    yield operator, height, width, width > max_width
 
 
 def large_pools(graph: Graph) -> Breaches:
@@ -194,7 +257,8 @@ def wide_padding(graph: Graph) -> Breaches:
       yield operator.label, f'pads by {pad}'
   for operator in graph.operators:
     if operator.name == 'PAD':
-      pad = max(_int32s(graph.input(operator, 1)), default=0)
+      # (before, after) of batch, height and width; channels: another rule.
+      pad = max(integers(graph.input(operator, 1))[:6], default=0)
       if pad > _MAX_PAD:
         yield operator.label, f'pads by {pad}'
 
@@ -211,8 +275,17 @@ def _same_pad(size: int, window: int, operator: Operator, side: str) -> int:
 
 
 def odd_strides(graph: Graph) -> Breaches:
-  """Strides other than 1, 2 and 4."""
-  for operator, _, _ in _windows(graph, (*CONVOLUTIONS, *_POOLS)):
+  """Convolutions of strides other than 1, 2 and 4."""
+  yield from _odd_strides(graph, CONVOLUTIONS)
+
+
+def odd_pool_strides(graph: Graph) -> Breaches:
+  """Pools of strides other than 1, 2 and 4."""
+  yield from _odd_strides(graph, _POOLS)
+
+
+def _odd_strides(graph: Graph, names: tuple) -> Breaches:
+  for operator, _, _ in _windows(graph, names):
     strides = _strides(operator)
     if not set(strides) <= set(_STRIDES):
       yield operator.label, f'stride {strides[0]} down, {strides[1]} across'
@@ -234,10 +307,12 @@ def strided_depthwise(graph: Graph) -> Breaches:
 
 
 def activations(graph: Graph) -> Iterator[Tensor]:
-  """Yields the tensors that are computed or fed, each once."""
+  """Yields what is fed or computed at run time, each tensor once."""
+  folded = n6_regions.folded(graph)
   seen = dict.fromkeys(graph.inputs)
   for operator in graph.operators:
-    seen.update(dict.fromkeys(operator.outputs))
+    if operator.index not in folded:
+      seen.update(dict.fromkeys(operator.outputs))
   for index in seen:
     if graph.tensors[index].data is None:
       yield graph.tensors[index]

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from ai_edge_litert import schema_py_generated as schema
 
 from tools.n6.shape_rules import (
+from tools import n6_regions
+from tools.n6_shape_rules import (
   CONVOLUTIONS,
   WEIGHTED,
   activations,
@@ -18,47 +20,22 @@ from tools.tflite.graph import FLOAT_TYPES, Graph, Operator, Tensor
 
 Breaches = Iterator[tuple[str, str]]
 
-# MEAN only as a global spatial pool: rule 'global-mean'.
-IN_HARDWARE = (
-  'CONV_2D',
-  'DEPTHWISE_CONV_2D',
-  'FULLY_CONNECTED',
-  'RELU',
-  'RELU6',
-  'ADD',
-  'SUB',
-  'MUL',
-  'CONCATENATION',
-  'PAD',
-  'RESHAPE',
-  'MAX_POOL_2D',
-  'AVERAGE_POOL_2D',
-  'MEAN',
-)
-_CONVERSIONS = ('QUANTIZE', 'DEQUANTIZE', 'FAKE_QUANT')
 _FROM_ZERO = (
   schema.ActivationFunctionType.RELU,
   schema.ActivationFunctionType.RELU6,
 )
 
 
-def software_operators(graph: Graph) -> Breaches:
-  """Operators that the NPU does not have."""
-  for operator in graph.operators:
-    if operator.name not in (*IN_HARDWARE, *_CONVERSIONS):
-      yield operator.label, 'would run in software'
-
-
-def conversions(graph: Graph) -> Breaches:
-  """QUANTIZE and DEQUANTIZE."""
-  for operator in graph.operators:
-    if operator.name in _CONVERSIONS:
-      yield operator.label, 'a conversion left in the graph'
-
-
 def floats(graph: Graph) -> Breaches:
-  """Operators that read or write floating point."""
+  """Operators that read or write floating point, but for those at an end."""
+  left_out = (
+    n6_regions.folded(graph)
+    | n6_regions.leading(graph)
+    | n6_regions.trailing(graph)
+  )
   for operator in graph.operators:
+    if operator.index in left_out:
+      continue
     for tensor in _touched(graph, operator):
       if tensor.dtype in FLOAT_TYPES:
         yield f'{operator.label}, {tensor.label}', f'is {tensor.dtype}'
@@ -76,20 +53,59 @@ def hybrids(graph: Graph) -> Breaches:
       )
 
 
-def io_not_int8(graph: Graph) -> Breaches:
-  """Inputs and outputs of another type than int8."""
-  for side, indices in (('input', graph.inputs), ('output', graph.outputs)):
-    for index in indices:
-      tensor = graph.tensors[index]
-      if tensor.dtype != 'INT8':
-        yield f'{side}, {tensor.label}', f'is {tensor.dtype}, not INT8'
+def inputs_not_int8(graph: Graph) -> Breaches:
+  """Inputs in float or uint8, and QUANTIZE behind an input."""
+  yield from _other_ends(graph, 'input', graph.inputs)
+  for operator in _conversions(graph, n6_regions.leading(graph)):
+    yield operator.label, 'converts the input inside the network'
+
+
+def outputs_not_int8(graph: Graph) -> Breaches:
+  """Outputs in float or uint8, and DEQUANTIZE before an output."""
+  yield from _other_ends(graph, 'output', graph.outputs)
+  for operator in _conversions(graph, n6_regions.trailing(graph)):
+    how = ', in software as it stands' if operator.name == 'DEQUANTIZE' else ''
+    yield operator.label, f'converts the output{how}'
+
+
+def _other_ends(graph: Graph, side: str, indices: tuple[int, ...]) -> Breaches:
+  for index in indices:
+    tensor = graph.tensors[index]
+    if tensor.dtype in (*FLOAT_TYPES, 'UINT8'):
+      yield f'{side}, {tensor.label}', f'is {tensor.dtype}, not INT8'
+
+
+def _conversions(graph: Graph, where: set[int]) -> Iterator[Operator]:
+  for operator in graph.operators:
+    if operator.index in where and operator.name in n6_regions.CONVERSIONS:
+      yield operator
+
+
+def inner_conversions(graph: Graph) -> Breaches:
+  """QUANTIZE and DEQUANTIZE amid the graph that go from or to float."""
+  ends = (
+    n6_regions.folded(graph)
+    | n6_regions.leading(graph)
+    | n6_regions.trailing(graph)
+  )
+  inner = {operator.index for operator in graph.operators} - ends
+  for operator in _conversions(graph, inner):
+    if any(t.dtype in FLOAT_TYPES for t in _touched(graph, operator)):
+      yield operator.label, 'a conversion amid the graph'
 
 
 def activations_not_int8(graph: Graph) -> Breaches:
   """Computed integers of another type, or without one scale."""
+  moved = n6_regions.leading(graph) | n6_regions.trailing(graph)
+  ends = {*graph.inputs, *graph.outputs}
+  for operator in graph.operators:
+    if operator.index in moved:
+      ends.update(operator.inputs, operator.outputs)
   for tensor in activations(graph):
     if tensor.dtype in FLOAT_TYPES:
       continue  # rule 'no-float'
+    if tensor.dtype == 'UINT8' and tensor.index in ends:
+      continue  # rules 'int8-input' and 'int8-output'
     if tensor.dtype != 'INT8':
       yield graph.place(tensor), f'is {tensor.dtype}, not INT8'
     elif len(tensor.scales) != 1 or len(tensor.zero_points) != 1:
@@ -100,18 +116,38 @@ def activations_not_int8(graph: Graph) -> Breaches:
       yield graph.place(tensor), f'a zero-point of {tensor.zero_points[0]}'
 
 
-def weights_not_int8(graph: Graph) -> Breaches:
-  """Weights of another type."""
+def computed_weights(graph: Graph) -> Breaches:
+  """Weights that are no constant once shapes are known."""
+  folded = {
+    index
+    for operator in graph.operators
+    if operator.index in n6_regions.folded(graph)
+    for index in operator.outputs
+  }
   for operator, weights in _weighted(graph):
-    if weights.dtype != 'INT8':
+    if weights.data is None and weights.index not in folded:
+      yield operator.label, f'its weights, {weights.label}, are no constant'
+
+
+def weights_not_int8(graph: Graph) -> Breaches:
+  """Integer weights of another type than 8 or 4 bits."""
+  for operator, weights in _weighted(graph):
+    if weights.dtype not in (*FLOAT_TYPES, 'INT8', 'INT4', 'UINT8'):
       yield (
         f'{operator.label}, {weights.label}',
         f'weights are {weights.dtype}, not INT8',
       )
 
 
+def weights_of_4_bits(graph: Graph) -> Breaches:
+  """INT4 weights."""
+  for operator, weights in _weighted(graph):
+    if weights.dtype == 'INT4':
+      yield f'{operator.label}, {weights.label}', 'weights are INT4'
+
+
 def asymmetric_weights(graph: Graph) -> Breaches:
-  """Weights with a zero-point other than 0."""
+  """Weights with a zero-point other than 0, or unsigned."""
   for operator, weights in _weighted(graph):
     if any(weights.zero_points):
       yield (
@@ -162,7 +198,14 @@ def unequal_scales(graph: Graph) -> Breaches:
     if operator.name in ('ADD', 'SUB') and len(sources) == 2:
       first, second = (tensor.scales[:1] for tensor in sources)
       if first != second:
-        yield operator.label, f'inputs of scale {first} and {second}'
+        yield (
+          operator.label,
+          f'inputs of scale {_in_words(first)} and {_in_words(second)}',
+        )
+
+
+def _in_words(scales: tuple[float, ...]) -> str:
+  return f'{scales[0]:.4g}' if scales else 'none'
 
 
 def wasted_codes(graph: Graph) -> Breaches:

@@ -37,24 +37,26 @@ class Tensor:
   Attributes:
     index: place in the file's list.
     name: at most 60 printable characters of its name.
-    shape: sizes as stored; a dynamic dimension is stored as 1 (or -1).
-    is_dynamic: whether any dimension is left open.
+    shape: sizes as stored; converters store 1 for a size left open.
+    signature: the same with -1 for a size left open; empty if none is.
     dtype: schema name, e.g. 'INT8'.
     data: bytes of a constant; None for what is computed.
     scales, zero_points: quantisation, one of each or one per channel; empty
       if not quantised.
     axis: dimension that per-channel scales run along.
+    is_variable: whether it keeps its value from run to run (LSTM states).
   """
 
   index: int
   name: str
   shape: tuple[int, ...]
-  is_dynamic: bool
+  signature: tuple[int, ...]
   dtype: str
   data: bytes | None
   scales: tuple[float, ...]
   zero_points: tuple[int, ...]
   axis: int
+  is_variable: bool = False
 
   @property
   def size(self) -> int:

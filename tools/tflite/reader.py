@@ -55,7 +55,7 @@ _OPTIONS = {
   'ADD': ('AddOptions', ()),
   'SUB': ('SubOptions', ()),
   'MUL': ('MulOptions', ()),
-  'CONCATENATION': ('ConcatenationOptions', ()),
+  'CONCATENATION': ('ConcatenationOptions', ('Axis',)),
 }
 _OPTIONS['AVERAGE_POOL_2D'] = _OPTIONS['MAX_POOL_2D']
 _ACTIVATION = 'FusedActivationFunction'
@@ -227,12 +227,13 @@ class _Reader:
       index,
       self._text(table.Name()),
       tuple(shape),
-      any(size < 0 for size in [*shape, *signature]),
+      tuple(signature),
       _TYPE_NAMES[table.Type()],
       buffers[table.Buffer()],
       scales,
       zero_points,
       axis,
+      table.IsVariable(),
     )
     if table.Sparsity() is None:
       _check_size(tensor)
@@ -276,7 +277,7 @@ def _options(table, name: str) -> dict[str, int]:
 
 def _check_size(tensor: Tensor) -> None:
   bits = TYPE_BITS.get(tensor.dtype)
-  if tensor.data is None or bits is None or tensor.is_dynamic:
+  if tensor.data is None or bits is None or min(tensor.shape, default=0) < 0:
     return
   expected = -(-tensor.size * bits // 8)
   if len(tensor.data) != expected:

@@ -1,4 +1,7 @@
-"""ST's reports of our network are read; other networks are told apart."""
+"""ST's reports of our network are read; other networks are told apart.
+
+Beside fixtures in ST's forms, real reports where they are at hand.
+"""
 
 import json
 import pathlib
@@ -15,21 +18,43 @@ ANALYZE = FIXTURES / 'network_analyze_report.txt'  # wording of 2.2
 GENERATE = FIXTURES / 'network_generate_report.txt'  # wording of 3.0
 SOFTWARE = FIXTURES / 'software_epoch_report.txt'
 INFO = FIXTURES / 'network_c_info.json'
+from rppg_tf.entry_point import InputError
+from tests import commands
+from tools import st_report, st_report_check, tflite_reader
+from tools.st_report_run import CPU, HOST, NPU, End, Epoch, Pool, StReport
+
+FIXTURES = commands.ROOT / 'tests/data/st'
+GENERATE = FIXTURES / 'network_generate_report.txt'  # 2.2
+NEWER = FIXTURES / 'generate_report_3.0.txt'
+WITHOUT_NPU = FIXTURES / 'network_analyze_report.txt'  # 2.2
+SOFTWARE = FIXTURES / 'software_epoch_report.txt'  # 2.2
+LOG = FIXTURES / 'developer_cloud_log_4.0.txt'
+INFO = FIXTURES / 'network_c_info.json'  # 2.2
+NEWER_INFO = FIXTURES / 'c_info_3.0.json'
 MODEL = commands.ROOT / 'rppg_tf/pretrained/spatial_int8.tflite'
 OPERATORS = (
   *('CONV_2D', 'MAX_POOL_2D') * 2,
   *('CONV_2D', 'MEAN'),
 )
+_POOLS = (
+  Pool('npuRAM5', 0x342E0000, 9_072, 448 * 1024),
+  Pool('octoFlash', 0x71000000, 10_081, 112 * 1024 * 1024),
+)
 
 
-def _read(*paths: pathlib.Path, model: pathlib.Path = MODEL):
-  return commands.run('tools.read_st_report', *paths, f'--model={model}')
+def _read(*words: object, model: pathlib.Path = MODEL):
+  return commands.run('tools.read_st_report', *words, f'--model={model}')
+
+
+def _only(path: pathlib.Path) -> StReport:
+  (report,) = st_report.read(path)
+  return report
 
 
 def _failures(path: pathlib.Path) -> list[str]:
   """What is wrong with a report of the model that ships."""
-  report = st_report.read(path)
-  graph = reader.read(MODEL.read_bytes())
+  report = _only(path)
+  graph = tflite_reader.read(MODEL.read_bytes())
   return [
     *st_report_check.software(report),
     *st_report_check.clashes(report, graph),
@@ -61,13 +86,13 @@ def _changed_info(tmp_path, change) -> pathlib.Path:
 @pytest.mark.parametrize(
   'path, tool',
   [
-    (ANALYZE, 'ST Edge AI Core v2.2.0-20266'),
-    (GENERATE, 'ST Edge AI Core v3.0.0-20426'),
+    (GENERATE, 'ST Edge AI Core v2.2.0-20266'),
+    (NEWER, 'ST Edge AI Core v3.0.0-20426'),
   ],
 )
 def test_a_text_report_is_read_in_both_wordings(path, tool):
-  report = st_report.read(path)
-  assert report.tool == tool
+  report = _only(path)
+  assert (report.kind, report.tool, report.command) == (NPU, tool, 'generate')
   assert (report.num_epochs, report.num_software, report.num_hybrid) == (
     5,
     0,
@@ -75,54 +100,173 @@ def test_a_text_report_is_read_in_both_wordings(path, tool):
   )
   assert report.not_hardware == ()
   assert report.macc == 2_490_976
-  assert report.weights_bytes == report.compiled_weights_bytes == 9_904
+  assert report.weights_bytes == 9_904
+  assert report.compiled_weights_bytes == 10_081
   assert report.activations_bytes == 9_072
-  assert report.pools == (
-    st_report.Pool('npuRAM5', 0x342E0000, 9_072, 448 * 1024),
-    st_report.Pool('octoFlash', 0x71000000, 9_904, 112 * 1024 * 1024),
-  )
+  assert report.pools == _POOLS
   assert report.operators == OPERATORS
   assert [end.shape for end in report.inputs] == [(1, 36, 36, 3)]
   assert [end.shape for end in report.outputs] == [(1, 16)]
 
 
-def test_c_info_is_read():
-  report = st_report.read(INFO)
+@pytest.mark.parametrize('path', [INFO, NEWER_INFO])
+def test_c_info_is_read_without_the_nodes_at_its_ends(path):
+  report = _only(path)
+  assert report.kind == NPU
   assert (report.num_epochs, report.num_software) == (5, 0)
   assert report.macc is None
-  assert report.compiled_weights_bytes == 9_904
+  assert report.weights_bytes == 9_904
+  assert report.compiled_weights_bytes == 10_081
   assert report.activations_bytes == 9_072
-  assert report.pools == (
-    st_report.Pool('npuRAM5', 0x342E0000, 9_072, 448 * 1024),
-    st_report.Pool('octoFlash', 0x71000000, 9_904, 112 * 1024 * 1024),
+  assert report.pools == _POOLS
+  assert report.inputs == (End((1, 36, 36, 3), 'int8'),)
+  assert report.outputs == (End((1, 16), 'int8'),)
+
+
+def _assert_same_numbers(text: StReport, info: StReport) -> None:
+  for name in (
+    *('kind', 'tool', 'command', 'model', 'num_epochs', 'num_software'),
+    *('not_hardware', 'weights_bytes', 'compiled_weights_bytes'),
+    *('activations_bytes', 'pools'),
+  ):
+    assert getattr(text, name) == getattr(info, name), name
+  for side in ('inputs', 'outputs'):
+    shapes = [[end.shape for end in getattr(r, side)] for r in (text, info)]
+    assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize('text, info', [(GENERATE, INFO), (NEWER, NEWER_INFO)])
+def test_text_and_json_of_one_run_say_the_same(text, info):
+  _assert_same_numbers(_only(text), _only(info))
+
+
+def test_a_log_without_title_has_a_report_for_each_run():
+  compiled, validated = st_report.read(LOG)
+  assert (compiled.kind, compiled.command) == (NPU, 'generate')
+  assert (compiled.num_epochs, compiled.num_hybrid) == (5, 0)
+  # The summary counts what the compiler made of the network.
+  assert (compiled.macc, compiled.rewritten_macc) == (None, 2_426_880)
+  assert compiled.activations_bytes == 9_072
+  assert (validated.kind, validated.command) == (HOST, 'validate')
+  assert validated.board_ms == 0.086
+  assert validated.inputs == (End((1, 36, 36, 3), 'int8'),)
+
+
+def test_a_run_that_breaks_off_hides_no_other(tmp_path):
+  text = LOG.read_text()
+  cut = text.index('Memory usage information')
+  path = tmp_path / 'log.txt'
+  path.write_text(f'{text[:cut]}\nelapsed time (GENERATE): 1.000s\n{text}')
+  done = _read(path)
+  commands.assert_refused(done, f'{path}, run 1: breaks off before the memory')
+  assert f'{path}, run 2' in done.stdout
+  assert f'{path}, run 3' in done.stdout
+  done = _read(path, '--run=2')
+  assert done.returncode == 0, done.stderr
+  done = _read(path, '--run=4')
+  commands.assert_refused(done, 'has 3 runs, no run 4')
+
+
+def test_a_title_glued_to_its_command_belongs_to_it(tmp_path):
+  text = LOG.read_text().replace(
+    'tflite --target', 'tfliteST Edge AI Core v4.0.0-20500 1\n--target'
   )
-  assert report.inputs == (st_report.End((1, 36, 36, 3), 'int8'),)
-  assert report.outputs == (st_report.End((1, 16), 'int8'),)
+  path = tmp_path / 'log.txt'
+  path.write_text(text)
+  reports = st_report.read(path)
+  assert [report.model for report in reports] == ['spatial_int8.tflite'] * 2
+  assert reports[0].tool == 'ST Edge AI Core v4.0.0-20500'
 
 
 def test_layer_names_of_2_1_are_read(tmp_path):
   path = _changed(
     tmp_path,
-    ANALYZE,
+    GENERATE,
     ('image0 ()', 'image0 (Input, )'),
     ('(CONV_2D)', '(Conv2D, CONV_2D)'),
   )
-  report = st_report.read(path)
+  report = _only(path)
   assert report.operators == OPERATORS
-  assert report.inputs == (st_report.End((1, 36, 36, 3), ''),)
+  assert report.inputs == (End((1, 36, 36, 3), ''),)
+
+
+def test_several_outputs_are_the_layers_that_none_reads(tmp_path):
+  path = _changed(
+    tmp_path,
+    GENERATE,
+    ('1,296                   nl_4_nl', '1,296                    pool_3'),
+  )
+  report = _only(path)
+  assert [end.shape for end in report.outputs] == [(1, 9, 9, 16), (1, 16)]
+
+
+def test_other_widths_and_units_are_read(tmp_path):
+  path = _changed(
+    tmp_path,
+    GENERATE,
+    ('8.859 kB', '8.859 KiB'),
+    ('\t', '    '),
+    ('       ', '    '),
+  )
+  report = _only(path)
+  assert report.activations_bytes == 9_072
+  assert report.pools == _POOLS
 
 
 def test_the_command_prints_a_table_and_passes_our_network():
-  done = _read(ANALYZE, GENERATE, INFO)
+  done = _read(GENERATE, NEWER, INFO, LOG)
   assert done.returncode == 0, done.stderr
   lines = [line.strip() for line in done.stdout.splitlines()]
-  epochs = 'epochs      5: 5 in hardware, 0 in software, 0 in both'
-  assert lines.count(epochs) == 3
-  assert lines.count('MACC        2,490,976') == 2
-  assert lines.count('weights     9,904 B') == 3
-  assert lines.count('activations 9,072 B (8.859 kB)') == 3
-  pool = 'npuRAM5     0x342E0000  9,072 of 458,752 B (1.98 %)'
-  assert lines.count(pool) == 3
+  epochs = 'epochs        5: 5 in hardware, 0 in software, 0 in both'
+  assert lines.count(epochs) == 4
+  assert lines.count('MACC          2,490,976') == 2
+  assert lines.count('weights       9,904 B') == 3
+  assert lines.count('activations   9,072 B (8.859 kB)') == 4
+  pool = 'npuRAM5       0x342E0000  9,072 of 458,752 B (1.98 %)'
+  assert lines.count(pool) == 4
+  assert f'{LOG}, run 2' in lines
+  assert 'on the board  0.086 ms' in lines
+  done = _read(LOG, '--run=1')
+  assert done.returncode == 0
+  assert 'on the board' not in done.stdout
+
+
+# --- No NPU ------------------------------------------------------------------
+
+
+def test_a_run_without_npu_is_named():
+  report = _only(WITHOUT_NPU)
+  assert (report.kind, report.num_epochs) == (CPU, None)
+  assert (report.macc, report.rewritten_macc) == (2_490_976, 2_437_280)
+  assert report.operators == OPERATORS
+  done = _read(WITHOUT_NPU)
+  commands.assert_refused(
+    done, 'compiled for the Cortex-M55: --st-neural-art was missing'
+  )
+  assert 'compiled for  a processor alone' in done.stdout
+
+
+def test_c_info_of_a_run_without_npu_is_named(tmp_path):
+  def change(info):
+    tool = info['environment']['tools'][0]
+    tool['arguments'] = 'analyze --model m.tflite --target stm32n6'
+    for node in info['graphs'][0]['nodes']:
+      node.update(name=f'conv_{node["id"]}', mapping='NODE_SW', macc=10)
+    for pool in info['memory_pools']:
+      pool.update(address='NULL', size_bytes=-1)
+
+  path = _changed_info(tmp_path, change)
+  report = _only(path)
+  assert (report.kind, report.num_epochs, report.pools) == (CPU, None, ())
+  assert report.rewritten_macc == 70
+  (line,) = st_report_check.software(report)
+  assert line.startswith('compiled for the Cortex-M55')
+
+
+def test_c_info_that_validate_wrote_is_named(tmp_path):
+  path = _changed_info(tmp_path, lambda info: info.pop('graphs'))
+  with pytest.raises(InputError, match=r'written by `validate`.*`generate`'):
+    st_report.read(path)
 
 
 # --- Epochs that are not in hardware -----------------------------------------
@@ -139,7 +283,10 @@ _NEW_HYBRID = (
 
 def test_an_epoch_in_software_fails_in_the_wording_of_2_2():
   done = _read(SOFTWARE)
-  commands.assert_refused(done, '1 of 5 epochs in software: epoch 5 ReduceMean')
+  commands.assert_refused(
+    done,
+    '1 of 5 epochs in software, whole or in part: epoch 5 ReduceMean',
+  )
   assert len(done.stderr.splitlines()) == 1
 
 
@@ -156,7 +303,7 @@ def test_an_epoch_in_software_fails_in_the_wording_of_2_2():
 def test_an_epoch_in_software_fails_in_the_wording_of_3_0(
   tmp_path, pairs, line
 ):
-  assert _failures(_changed(tmp_path, GENERATE, *pairs)) == [line]
+  assert _failures(_changed(tmp_path, NEWER, *pairs)) == [line]
 
 
 def test_an_epoch_in_software_fails_in_c_info(tmp_path):
@@ -164,7 +311,7 @@ def test_an_epoch_in_software_fails_in_c_info(tmp_path):
     info['graphs'][0]['nodes'][2]['mapping'] = 'NODE_SW'
 
   failures = _failures(_changed_info(tmp_path, change))
-  assert failures == ['1 of 5 epochs in software: epoch 3']
+  assert failures == ['1 of 5 epochs in software: epoch 2 Conv2D']
 
 
 # --- Another network ---------------------------------------------------------
@@ -182,7 +329,7 @@ def test_an_epoch_in_software_fails_in_c_info(tmp_path):
       '49,184 bytes of weights, 9,904 in the TFLite file',
     ),
     (
-      [('weights:      9.672 kB', 'weights:      9.571 kB')],
+      [('weights:      9.845 kB', 'weights:      9.571 kB')],
       '9,801 bytes of compiled weights, 9,904 in the TFLite file',
     ),
     (
@@ -206,11 +353,11 @@ def test_an_epoch_in_software_fails_in_c_info(tmp_path):
   ],
 )
 def test_another_network_fails(tmp_path, pairs, line):
-  assert _failures(_changed(tmp_path, ANALYZE, *pairs)) == [line]
+  assert _failures(_changed(tmp_path, GENERATE, *pairs)) == [line]
 
 
 def test_the_command_fails_on_another_network(tmp_path):
-  path = _changed(tmp_path, ANALYZE, ('macc=2,490,976', 'macc=2,490,975'))
+  path = _changed(tmp_path, GENERATE, ('macc=2,490,976', 'macc=2,490,975'))
   done = _read(path, INFO)
   commands.assert_refused(
     done, f'error: {path}: 2,490,975 MACC, 2,490,976 in the TFLite file'
@@ -239,14 +386,20 @@ def test_another_type_of_input_fails(tmp_path):
 # --- Files that are no reports -----------------------------------------------
 
 
-@pytest.mark.parametrize('path', [ANALYZE, GENERATE])
-def test_a_report_cut_at_any_line_is_refused(tmp_path, path):
+@pytest.mark.parametrize('path', [GENERATE, NEWER])
+def test_a_report_cut_at_any_line_is_refused_or_whole(tmp_path, path):
   lines = path.read_text().splitlines(keepends=True)
   cut = tmp_path / path.name
+  num_refused = 0
   for number in range(len(lines)):
     cut.write_text(''.join(lines[:number]))
-    with pytest.raises(InputError, match=r'breaks off|no report'):
-      st_report.read(cut)
+    try:
+      assert _only(cut) == _only(path), number
+    except InputError as error:
+      assert 'breaks off' in str(error) or 'no report' in str(error)
+      num_refused += 1
+  first = next(i for i, line in enumerate(lines) if 'epoch' in line[:8])
+  assert num_refused > first
 
 
 def test_c_info_cut_anywhere_is_refused(tmp_path):
@@ -293,5 +446,64 @@ def test_missing_and_damaged_files_are_refused(tmp_path):
   commands.assert_refused(done, 'name a network_*_report.txt')
   done = _read(tmp_path / 'none.txt')
   commands.assert_refused(done, 'none.txt: no such file')
-  done = _read(ANALYZE, model=ANALYZE)
-  commands.assert_refused(done, f'{ANALYZE}: bytes 4 to 7')
+  done = _read(GENERATE, model=GENERATE)
+  commands.assert_refused(done, f'{GENERATE}: bytes 4 to 7')
+
+
+# --- Reports that ST's tool wrote --------------------------------------------
+
+
+def test_a_real_report_of_these_operators_is_read():
+  report = _only(commands.n6_real('st_2.2.0_twin_generate_report.txt'))
+  assert (report.num_epochs, report.num_software) == (5, 0)
+  assert (report.macc, report.weights_bytes) == (2_490_976, 9_904)
+  assert (report.compiled_weights_bytes, report.activations_bytes) == (
+    10_081,
+    9_072,
+  )
+  graph = tflite_reader.read(
+    commands.n6_real('twin_spatial_cnn_int8.tflite').read_bytes()
+  )
+  assert [*st_report_check.clashes(report, graph)] == []
+
+
+def test_a_real_run_without_npu_is_named():
+  path = commands.n6_real('st_2.2.0_analyze_without_st_neural_art.txt')
+  report = _only(path)
+  assert (report.kind, report.num_epochs) == (CPU, None)
+  assert (report.macc, report.rewritten_macc) == (125_137_384, 122_722_536)
+  assert report.activations_bytes == 608_452
+  assert [end.shape for end in report.outputs] == [
+    (1, 3845, 2),
+    (1, 3845, 4),
+    (1, 3845, 4),
+  ]
+
+
+def test_real_text_and_json_of_one_run_say_the_same():
+  text = _only(commands.n6_real('st_2.1.0_same_network_generate_report.txt'))
+  info = _only(commands.n6_real('st_2.1.0_c_info.json'))
+  _assert_same_numbers(text, info)
+  assert (info.num_epochs, info.num_software) == (56, 1)
+  assert info.not_hardware == (Epoch('epoch 56', 'SW', 'Softmax'),)
+  assert (text.macc, text.weights_bytes) == (22_464_344, 718_728)
+  assert text.compiled_weights_bytes == 367_233
+  assert text.activations_bytes == 245_760
+
+
+@pytest.mark.parametrize(
+  'name, host_macc, board_ms',
+  [
+    ('st_4.0.0_conv2d_16f_3x3_report.txt', None, 0.086),
+    ('st_4.0.0_ai_studio_conv2d_16f_3x3.txt', 1_835_024, 0.122),
+  ],
+)
+def test_real_logs_hold_two_runs(name, host_macc, board_ms):
+  compiled, validated = st_report.read(commands.n6_real(name))
+  assert compiled.kind == NPU
+  assert (compiled.num_epochs, compiled.num_software) == (1, 0)
+  assert compiled.rewritten_macc == 1_802_240
+  assert compiled.compiled_weights_bytes == 497
+  assert compiled.activations_bytes == 12_304
+  assert (validated.kind, validated.rewritten_macc) == (HOST, host_macc)
+  assert validated.board_ms == board_ms
