@@ -6,10 +6,13 @@ not be decoded: on a 640x480 frame (4:4:4, quality 95) whose face ends at row
 """
 
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+
+from rppg_tf import jpeg_complaints
 
 # The file, not a camera's tag inside of a JPEG, says which way is up.
 _FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -18,6 +21,8 @@ _BASELINE = 0xC0
 _EXTENDED = 0xC1
 _RESTART_INTERVAL = 0xDD
 _SCAN = 0xDA
+# Heads of a frame of any kind; the three left out are something else.
+_FRAME_HEADS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 # Halved colour is brought back from the rows around, and libjpeg reads ahead.
 _MARGIN_ROWS = 32
 
@@ -40,7 +45,7 @@ class JpegFrame(NamedTuple):
     Returns:
       uint8 (height, width, 3) BGR, the whole frame or just its first
       `num_rows`, with the bytes that the whole has there; None for what is no
-      JPEG, or breaks off.
+      JPEG, breaks off, or is damaged so that libjpeg notices.
     """
     if not self.packet.size:
       return None
@@ -48,7 +53,15 @@ class JpegFrame(NamedTuple):
       part = self._upper_rows(max(num_rows, 1))
       if part is not None:
         return part
-    return cv2.imdecode(self.packet, _FLAGS)
+    return _whole_or_none(self.packet)
+
+  def size_px(self) -> tuple[int, int] | None:
+    """Returns (width, height) as the JPEG's head says; None without one."""
+    packet = memoryview(self.packet.ravel())
+    for marker, at in _segments(packet):
+      if marker in _FRAME_HEADS and at + 9 <= len(packet):
+        return struct.unpack('>HH', packet[at + 5 : at + 9])[::-1]
+    return None
 
   def _upper_rows(self, num_rows: int) -> np.ndarray | None:
     """The first rows, or None if they cannot be had for less than all."""
@@ -63,8 +76,16 @@ class JpegFrame(NamedTuple):
     shorter = packet[:-2].copy()
     height = struct.pack('>H', num_rows + _MARGIN_ROWS)
     shorter[at : at + 2] = np.frombuffer(height, np.uint8)
-    frame_bgr = cv2.imdecode(shorter, _FLAGS)
+    frame_bgr = _whole_or_none(shorter)
     return None if frame_bgr is None else frame_bgr[:num_rows]
+
+
+def _whole_or_none(packet: np.ndarray) -> np.ndarray | None:
+  with jpeg_complaints.heard() as complaints:
+    frame_bgr = cv2.imdecode(packet, _FLAGS)
+  if any(map(jpeg_complaints.is_damage, complaints)):
+    return None
+  return frame_bgr
 
 
 def decoded(
@@ -78,15 +99,22 @@ def decoded(
 
 def _height_offset(packet: np.ndarray) -> int | None:
   """Where a sequential JPEG without restart markers holds its height."""
-  head = memoryview(packet)
-  at, found = 2, None
-  while at + 7 <= len(head) and head[at] == 0xFF:
-    marker = head[at + 1]
+  found = None
+  for marker, at in _segments(memoryview(packet)):
     if marker == _SCAN:
       return found
     if marker == _RESTART_INTERVAL:
       return None
     if marker in (_BASELINE, _EXTENDED):
       found = at + 5
-    at += 2 + (head[at + 2] << 8 | head[at + 3])
   return None
+
+
+def _segments(head: memoryview) -> Iterator[tuple[int, int]]:
+  """Yields the marker and the offset of each segment, up to the scan."""
+  at = 2
+  while at + 7 <= len(head) and head[at] == 0xFF:
+    yield head[at + 1], at
+    if head[at + 1] == _SCAN:
+      return
+    at += 2 + (head[at + 2] << 8 | head[at + 3])

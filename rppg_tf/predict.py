@@ -1,20 +1,22 @@
 """Heart rate over time of any video or camera.
 
-  python -m rppg_tf.predict --video=PATH --json=PATH --plot=PATH.html
+  python -m rppg_tf.predict me.mp4 --json=PATH --plot=PATH.html
+  python -m rppg_tf.predict a.mp4 b.mp4 --json=FOLDER
   python -m rppg_tf.predict --camera=0
 
 A rate is estimated from the last 10 s, every second. It is withheld while its
 confidence is below the model's threshold, or if no face was seen for more
 than 1 s of the 10. Of many faces the largest is measured.
 
-Exit code 3 says that no face was found, 1 that something given is wrong.
-Ctrl-C ends a camera's measurement, with summary and files; of a video it
-leaves nothing (130). Not a medical device.
+Of several videos each gets one line, and its files in the folders given.
+
+Exit code 3 says that no face was found, 1 that something given is wrong; of
+several videos 1 if any was wrong, else 3 if any had no face. Ctrl-C ends a
+camera's measurement, with summary and files; of a video it leaves nothing
+(130). Not a medical device.
 """
 
 import contextlib
-import csv
-import io
 import os
 import pathlib
 import signal
@@ -22,6 +24,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -31,12 +34,17 @@ from rppg_tf import (
   background_thread,
   contract,
   frame_batches,
+  predict_files,
   run_directory,
+  video_file,
 )
 from rppg_tf import video_heart_rate as heart_rate
 from rppg_tf.entry_point import InputError, run
+from rppg_tf.live_line import LiveLine
+from rppg_tf.recordings import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ
 from rppg_tf.video_reader import VideoReader
 
+WRONG_EXIT_CODE = 1
 NO_FACE_EXIT_CODE = 3
 INTERRUPTED_EXIT_CODE = 130
 
@@ -46,9 +54,19 @@ _CAMERA_BATCH_FRAMES = 5
 # Frames that may wait: 0.9 MB each at 640x480, a tenth of it as JPEG.
 _READ_FRAMES = 16
 
-_VIDEO = flags.DEFINE_string('video', None, 'Any video that OpenCV opens.')
+_VIDEO = flags.DEFINE_multi_string(
+  'video', [], 'Path of a video; as good as a word beside the flags.'
+)
 _CAMERA = flags.DEFINE_integer(
-  'camera', None, 'Number of a camera, in place of --video.', lower_bound=0
+  'camera', None, 'Number of a camera, in place of videos.', lower_bound=0
+)
+_FPS = flags.DEFINE_float(
+  'fps',
+  None,
+  'Frames/s of the videos, in place of the times in the files; needed for '
+  'streams without times (.mjpeg, .h264).',
+  lower_bound=MIN_FRAME_RATE_HZ,
+  upper_bound=MAX_FRAME_RATE_HZ,
 )
 _RUN_DIR = flags.DEFINE_string(
   'run_dir', None, 'Run of rppg_tf.train; default: the model that ships.'
@@ -59,62 +77,70 @@ _BACKEND = flags.DEFINE_enum(
   heart_rate.BACKENDS,
   'int8: INT8 CNN and C head, as on the board; keras: the float model.',
 )
-_JSON = flags.DEFINE_string('json', None, 'Where to write all as JSON.')
-_CSV = flags.DEFINE_string('csv', None, 'Where to write the estimates.')
+_JSON = flags.DEFINE_string(
+  'json', None, 'Where to write all as JSON; a folder for several videos.'
+)
+_CSV = flags.DEFINE_string(
+  'csv', None, 'Where to write the estimates; a folder for several videos.'
+)
 _PLOT = flags.DEFINE_string(
-  'plot', None, 'Where to write the chart, .png or .html.'
+  'plot',
+  None,
+  'Where to write the chart, .png or .html; a folder for several videos.',
 )
 
 
-def main() -> int | None:
-  """Measures, tells as it goes, writes."""
-  source = _source()
+class _Model(NamedTuple):
+  run_dir: pathlib.Path
+  threshold: float
+  values: dict
+
+
+class _NoFaceError(Exception):
+  """Nothing to measure; no fault of what was given."""
+
+
+def main(words: list[str] | None = None) -> int | None:
+  """Measures, tells as it goes, writes.
+
+  Args:
+    words: paths of videos.
+  """
+  sources = _sources(words or [])
   _set_up_opencv()
-  _check_outputs()
-  run_dir = _run_dir()
-  threshold = heart_rate.read_threshold(run_dir)
-  values = run_directory.read_flags(run_dir)
-  video = VideoReader(source)
-  backend = heart_rate.load_backend(_BACKEND.value, run_dir)
-  meter = heart_rate.HeartRateMeter(backend, threshold)
-  line = LiveLine(sys.stderr)
-  start_s = time.perf_counter()
-  stopped = threading.Event()
-  try:
-    with _stopped_by_ctrl_c(stopped, wanted=_is_camera()), line:
-      frames = _frames(video, stopped, line.note)
-      _measure(frames, values, meter, line)
-  except KeyboardInterrupt:
-    print('interrupted: nothing written', file=sys.stderr)
-    return INTERRUPTED_EXIT_CODE
-  took_s = time.perf_counter() - start_s
-  if not meter.num_frames:
-    raise InputError(f'{_name()}: no frame could be read; record it again')
-  if not meter.num_face_frames:
-    print('no face found')
-    return NO_FACE_EXIT_CODE
-  if not meter.estimates:
-    raise InputError(
-      f'{_name()}: {meter.elapsed_s:.1f} s long; a heart rate needs '
-      f'{contract.WINDOW_S} s: record for {contract.WINDOW_S + 1} s or longer'
-    )
-  result = _result(meter, threshold, run_dir, took_s)
-  print(_summary(result))
-  _write(result, meter)
-  return None
+  names = [_name(source) for source in sources]
+  wanted = {'json': _JSON.value, 'csv': _CSV.value, 'plot': _PLOT.value}
+  planned = predict_files.plan(names, wanted)
+  model = _model()
+  codes = set()
+  for source, files in zip(sources, planned, strict=True):
+    try:
+      _measure(source, model, files, is_one_of_many=len(sources) > 1)
+    except InputError as error:
+      print(f'error: {error}', file=sys.stderr)
+      codes.add(WRONG_EXIT_CODE)
+    except _NoFaceError as error:
+      print(error)
+      codes.add(NO_FACE_EXIT_CODE)
+    except KeyboardInterrupt:
+      print('interrupted: nothing written', file=sys.stderr)
+      return INTERRUPTED_EXIT_CODE
+  return min(codes, default=None)
 
 
-def _source() -> str | int:
-  if (_VIDEO.value is None) == (_CAMERA.value is None):
-    raise InputError('give one of --video=PATH and --camera=NUMBER')
-  return _CAMERA.value if _is_camera() else _VIDEO.value
+def _sources(words: list[str]) -> list[str | int]:
+  videos = [*words, *_VIDEO.value]
+  if bool(videos) == _is_camera():
+    raise InputError('give either paths of videos or --camera=NUMBER')
+  if _is_camera() and _FPS.value is not None:
+    raise InputError('--fps is of videos: a camera has a clock')
+  return [_CAMERA.value] if _is_camera() else videos
 
 
 def _set_up_opencv() -> None:
   # Frames are decoded on all cores: threads of its own would be in the way.
   cv2.setNumThreads(1)
-  # What goes wrong with a video is told in one line, by us.
-  os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
+  # What goes wrong with a camera is told in one line, by us.
   cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
@@ -122,29 +148,57 @@ def _is_camera() -> bool:
   return _CAMERA.value is not None
 
 
-def _name() -> str:
-  return f'camera {_CAMERA.value}' if _is_camera() else _VIDEO.value
+def _name(source: str | int) -> str:
+  if isinstance(source, int):
+    return f'camera {source}'
+  return video_file.printable(source)
 
 
-def _check_outputs() -> None:
-  """Refuses paths that could not be written after all the work."""
-  for flag in (_JSON, _CSV, _PLOT):
-    if flag.value is None:
-      continue
-    folder = pathlib.Path(flag.value).parent
-    if not folder.is_dir():
-      raise InputError(f'--{flag.name}={flag.value}: no folder {folder}')
-  if _PLOT.value and pathlib.Path(_PLOT.value).suffix not in ('.png', '.html'):
-    raise InputError(
-      f'--plot={_PLOT.value}: the name must end in .png or .html'
-    )
-
-
-def _run_dir() -> pathlib.Path:
+def _model() -> _Model:
   run_dir = pathlib.Path(_RUN_DIR.value or run_directory.PRETRAINED)
   if not run_dir.is_dir():
     raise InputError(f'{run_dir}: no such run; give --run_dir=DIR')
-  return run_dir
+  return _Model(
+    run_dir,
+    heart_rate.read_threshold(run_dir),
+    run_directory.read_flags(run_dir),
+  )
+
+
+def _measure(
+  source: str | int,
+  model: _Model,
+  files: predict_files.Files,
+  is_one_of_many: bool,
+) -> None:
+  """Measures one video or camera; prints its summary and writes its files."""
+  name = _name(source)
+  video = VideoReader(source, rate_hz=_FPS.value)
+  backend = heart_rate.load_backend(_BACKEND.value, model.run_dir)
+  meter = heart_rate.HeartRateMeter(backend, model.threshold)
+  line = LiveLine(sys.stderr, name if is_one_of_many else '')
+  start_s = time.perf_counter()
+  stopped = threading.Event()
+  with _stopped_by_ctrl_c(stopped, wanted=_is_camera()), line:
+    frames = _frames(video, name, stopped, line.note)
+    _run(frames, model.values, meter, line)
+  took_s = time.perf_counter() - start_s
+  # A camera that was stopped has read a few frames more than it has shown.
+  num_lost = 0
+  if not _is_camera():
+    num_lost = video.num_stored + video.num_missing - meter.num_frames
+  _check_measured(name, meter, num_lost, is_one_of_many)
+  result = {
+    'video': name,
+    'backend': _BACKEND.value,
+    'run_dir': str(model.run_dir),
+    'confidence_threshold': model.threshold,
+    **_result(meter, num_lost, took_s),
+  }
+  print(_line(result) if is_one_of_many else _summary(result))
+  predict_files.write(files, result, meter)
+  for path in files.values() if not is_one_of_many else ():
+    print(f'written: {path}')
 
 
 @contextlib.contextmanager
@@ -166,12 +220,12 @@ def _stopped_by_ctrl_c(stopped: threading.Event, wanted: bool):
     signal.signal(signal.SIGINT, previous)
 
 
-def _frames(video: VideoReader, stopped, notify):
+def _frames(video: VideoReader, name: str, stopped, notify):
   """Read by another thread: (frame, seconds from the first)."""
   frames = background_thread.ahead(_until(video, stopped), _READ_FRAMES)
   if _is_camera():
     return _from_first(frames)
-  return heart_rate.elapsed_times(frames, video.header_rate_hz, notify)
+  return heart_rate.elapsed_times(frames, name, notify)
 
 
 def _until(video: VideoReader, stopped: threading.Event):
@@ -189,7 +243,7 @@ def _from_first(frames: Iterator[tuple[np.ndarray, float]]):
     yield frame_bgr, time_s - start_s
 
 
-def _measure(
+def _run(
   frames: Iterator, values: dict, meter: heart_rate.HeartRateMeter, line
 ) -> None:
   batches = frame_batches.cut_batches(
@@ -201,140 +255,81 @@ def _measure(
     # Frames under way would make a camera's line late.
     1 if _is_camera() else os.cpu_count() or 1,
   )
+  face_in_view = False
   for batch in batches:
-    fresh = meter.push(batch)
-    line.show(meter, fresh, batch.box is not None)
+    face_in_view = batch.box is not None
+    line.show(meter, meter.push(batch), face_in_view)
+  if not _is_camera():
+    line.show(meter, meter.finish(), face_in_view)
 
 
-class LiveLine:
-  """What is known now: one line, on a terminal rewritten in its place."""
-
-  def __init__(self, stream):
-    self._stream = stream
-    self._in_place = stream.isatty()
-    self._now = ''
-
-  def __enter__(self) -> 'LiveLine':
-    return self
-
-  def __exit__(self, *_) -> None:
-    if self._in_place and self._now:
-      self._stream.write('\n')
-      self._stream.flush()
-
-  def note(self, text: str) -> None:
-    """Says something once, above the line."""
-    start = '\r\x1b[K' if self._in_place else ''
-    end = self._now if self._in_place else ''
-    self._stream.write(f'{start}{text}\n{end}')
-    self._stream.flush()
-
-  def show(
-    self,
-    meter: heart_rate.HeartRateMeter,
-    fresh: list[heart_rate.Estimate],
-    face_in_view: bool,
-  ) -> None:
-    """Shows where the measurement stands.
-
-    Args:
-      meter: the measurement.
-      fresh: its estimates since the last call.
-      face_in_view: now.
-    """
-    if not self._in_place:
-      for estimate in fresh:
-        self._stream.write(f'{describe(estimate)}\n')
-      self._stream.flush()
-      return
-    if not meter.num_face_frames:
-      self._now = 'looking for a face'
-    elif not meter.estimates:
-      left_s = max(contract.WINDOW_S - meter.elapsed_s, 0)
-      self._now = f'first heart rate in {left_s:.0f} s'
-    else:
-      self._now = describe(meter.estimates[-1])
-    if meter.num_face_frames and not face_in_view:
-      self._now += '   no face in view'
-    self._stream.write(f'\r\x1b[K{self._now}')
-    self._stream.flush()
-
-
-def describe(estimate: heart_rate.Estimate) -> str:
-  """Returns one line for an estimate."""
-  rate = f'{estimate.bpm:5.1f} BPM' if estimate.bpm is not None else ' withheld'
-  return (
-    f'{estimate.time_s:6.0f} s   {rate}   confidence {estimate.confidence:.2f}'
-  )
+def _check_measured(
+  name: str,
+  meter: heart_rate.HeartRateMeter,
+  num_lost: int,
+  is_one_of_many: bool,
+) -> None:
+  """Raises an error if there is nothing to report."""
+  lost = f' ({num_lost} frames could not be read)' if num_lost else ''
+  if not meter.num_frames:
+    raise InputError(f'{name}: no frame could be read{lost}; record it again')
+  if not meter.num_face_frames:
+    start = f'{name}: ' if is_one_of_many else ''
+    raise _NoFaceError(f'{start}no face found{lost}')
+  if not meter.estimates:
+    raise InputError(
+      f'{name}: {meter.elapsed_s:.2f} s long{lost}; a heart rate needs '
+      f'{contract.WINDOW_S} s: record for {contract.WINDOW_S + 1} s or longer'
+    )
 
 
 def _result(
-  meter: heart_rate.HeartRateMeter,
-  threshold: float,
-  run_dir: pathlib.Path,
-  took_s: float,
+  meter: heart_rate.HeartRateMeter, num_lost: int, took_s: float
 ) -> dict:
-  """What --json holds."""
+  """What --json holds of the measurement."""
   return {
-    'video': _name(),
-    'backend': _BACKEND.value,
-    'run_dir': str(run_dir),
     'frames': meter.num_frames,
+    'frames_lost': num_lost,
     'duration_s': meter.elapsed_s,
     'face_found_share': meter.num_face_frames / meter.num_frames,
     'frames_per_s': meter.num_frames / took_s,
     'realtime_factor': meter.elapsed_s / took_s,
-    'confidence_threshold': threshold,
     'estimates': [estimate._asdict() for estimate in meter.estimates],
     **heart_rate.summarise(meter.estimates),
   }
 
 
 def _summary(result: dict) -> str:
-  num_estimates = len(result['estimates'])
-  withheld_percent = 100 * result['withheld_share']
-  withheld = f'{withheld_percent:.0f} % of {num_estimates} estimates withheld'
-  median_bpm = result['median_bpm']
-  if median_bpm is None:
-    first = f'no heart rate: {withheld}'
-  else:
-    first = f'median heart rate: {median_bpm:.1f} BPM, {withheld}'
   return (
-    f'{first}\n'
+    f'{_rate(result)}\n'
     f'face found in {100 * result["face_found_share"]:.0f} % of '
-    f'{result["frames"]} frames\n'
+    f'{result["frames"]} frames{_lost(result)}\n'
     f'{result["frames_per_s"]:.0f} frames/s, {result["realtime_factor"]:.1f} '
     f'x real time ({result["duration_s"]:.1f} s, --backend='
     f'{result["backend"]})'
   )
 
 
-def _write(result: dict, meter: heart_rate.HeartRateMeter) -> None:
-  if _JSON.value:
-    run_directory.write_json(pathlib.Path(_JSON.value), result)
-  if _CSV.value:
-    text = _csv(meter.estimates)
-    run_directory.write_bytes(pathlib.Path(_CSV.value), text.encode())
-  if _PLOT.value:
-    from rppg_tf import predict_plot  # matplotlib takes a second to load
-
-    path = pathlib.Path(_PLOT.value)
-    draw = predict_plot.html if path.suffix == '.html' else predict_plot.png
-    run_directory.write_bytes(path, draw(result, meter))
-  for flag in (_JSON, _CSV, _PLOT):
-    if flag.value:
-      print(f'written: {flag.value}')
+def _line(result: dict) -> str:
+  """The summary of one of several videos."""
+  return f'{result["video"]}: {_rate(result)}{_lost(result)}'
 
 
-def _csv(estimates: list[heart_rate.Estimate]) -> str:
-  """One line an estimate; bpm is empty while withheld."""
-  text = io.StringIO()
-  writer = csv.writer(text, lineterminator='\n')
-  writer.writerow(heart_rate.Estimate._fields)
-  for estimate in estimates:
-    writer.writerow(['' if value is None else value for value in estimate])
-  return text.getvalue()
+def _rate(result: dict) -> str:
+  num_estimates = len(result['estimates'])
+  withheld_percent = 100 * result['withheld_share']
+  withheld = f'{withheld_percent:.0f} % of {num_estimates} estimates withheld'
+  median_bpm = result['median_bpm']
+  if median_bpm is None:
+    return f'no heart rate: {withheld}'
+  return f'median heart rate: {median_bpm:.1f} BPM, {withheld}'
+
+
+def _lost(result: dict) -> str:
+  if not result['frames_lost']:
+    return ''
+  return f'; {result["frames_lost"]} frames more could not be read'
 
 
 if __name__ == '__main__':
-  run(main)
+  run(main, takes_words=True)

@@ -33,7 +33,6 @@ from rppg_tf.face_frames import Frame
 from rppg_tf.frame_batches import Batch
 from rppg_tf.int8_cnn import Int8SpatialCnn
 from rppg_tf.jpeg_frame import decoded
-from rppg_tf.recordings import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ
 
 BACKENDS = ('int8', 'keras')
 
@@ -156,41 +155,39 @@ def _no_confidence(run_dir: pathlib.Path) -> str:
 
 
 def elapsed_times(
-  frames: Iterable[tuple[Frame, float]],
-  header_rate_hz: float,
-  notify: Notify,
+  frames: Iterable[tuple[Frame, float]], name: str, notify: Notify
 ) -> Iterator[tuple[Frame, float]]:
   """Replaces a file's presentation times by seconds from the first frame.
 
-  Times that stand still or go back from the start on are not used at all: the
-  header's frame rate is. Where times go back or pause for more than 60 s in
-  the middle, the rest is joined at one frame's distance.
+  Where times go back or pause for more than 60 s in the middle, the rest is
+  joined at one frame's distance. A frame without a time (NaN) gets that of
+  the frame before.
 
   Args:
     frames: (frame, seconds) as VideoReader.stored yields them.
-    header_rate_hz: the header's frame rate, 0 if unknown.
-    notify: is told once of either case.
+    name: of the video, for errors.
+    notify: is told once of a jump.
 
   Raises:
-    InputError: times and frame rate are both of no use.
+    InputError: from the start on, times are missing, stand still or go back.
   """
   frames = iter(frames)
   judged = list(itertools.islice(frames, _NUM_JUDGED_FRAMES))
-  usable = _are_usable([time_s for _, time_s in judged])
-  if not usable:
-    period_s = _period_s(header_rate_hz)
-    notify(
-      f'no usable time stamps: {header_rate_hz:g} frames/s taken from the '
-      'header'
+  times_s = np.array([time_s for _, time_s in judged])
+  known_s = times_s[np.isfinite(times_s)]
+  if not _are_usable(known_s, len(judged)):
+    raise InputError(
+      f'{name}: no usable time stamps; give its frame rate by --fps'
     )
-  origin_s = last_s = judged[0][1] if judged else 0.0
+  steps_s = np.diff(known_s)
+  period_s = float(np.median(steps_s)) if len(steps_s) else 0.0
+  origin_s = last_s = float(known_s[0]) if len(known_s) else 0.0
   joined = False
-  for index, (frame, time_s) in enumerate(itertools.chain(judged, frames)):
-    if not usable:
-      yield frame, index * period_s
-      continue
+  for frame, time_s in itertools.chain(judged, frames):
+    if not math.isfinite(time_s):
+      time_s = last_s
     if not last_s <= time_s <= last_s + _MAX_PAUSE_S:
-      origin_s += time_s - last_s - _period_s(header_rate_hz)
+      origin_s += time_s - last_s - period_s
       if not joined:
         notify(f'time stamps jump after {last_s:.1f} s: joined there')
       joined = True
@@ -198,23 +195,14 @@ def elapsed_times(
     yield frame, time_s - origin_s
 
 
-def _are_usable(times_s: list[float]) -> bool:
-  steps_s = np.diff(times_s)
+def _are_usable(known_s: np.ndarray, num_frames: int) -> bool:
+  steps_s = np.diff(known_s)
   # Single times that are there twice do occur.
   return bool(
-    np.all(np.isfinite(times_s))
+    2 * len(known_s) >= num_frames
     and np.all(steps_s >= 0)
     and np.count_nonzero(steps_s) * 2 >= len(steps_s)
   )
-
-
-def _period_s(rate_hz: float) -> float:
-  if not MIN_FRAME_RATE_HZ <= rate_hz <= MAX_FRAME_RATE_HZ:
-    raise InputError(
-      f'the video has no usable time stamps, and {rate_hz:g} frames/s in its '
-      'header; convert it with ffmpeg -r RATE'
-    )
-  return 1.0 / rate_hz
 
 
 class HeartRateMeter:
@@ -228,7 +216,8 @@ class HeartRateMeter:
     estimates: list of Estimate, one a second from 10 s on.
     num_frames: frames taken.
     num_face_frames: those with a face.
-    elapsed_s: time of the newest frame, seconds from the first.
+    elapsed_s: time of the newest frame, seconds from the first; once finished
+      that of its end.
     excerpt: of the reported estimate of highest confidence; of any, while
       none was reported; None without any.
   """
@@ -239,6 +228,8 @@ class HeartRateMeter:
     self._pulse = np.empty(0, np.float32)
     self._num_samples = 0
     self._faceless_s: list[tuple[float, float]] = []
+    self._last: Batch | None = None
+    self._shown_s = 0.0
     self.estimates: list[Estimate] = []
     self.num_frames = 0
     self.num_face_frames = 0
@@ -250,6 +241,25 @@ class HeartRateMeter:
     self._note_faceless(batch)
     self.num_frames += len(batch.elapsed_s)
     self.num_face_frames += int(np.sum(batch.face_found))
+    *_, before_s, last_s = self.elapsed_s, *batch.elapsed_s
+    self._shown_s = min(last_s - before_s, contract.MAX_FACE_HOLD_S)
+    self._last = batch._replace(
+      codes=batch.codes[-1:], colour=batch.colour[-1:]
+    )
+    return self._advance(batch)
+
+  def finish(self) -> list[Estimate]:
+    """Ends the measurement; returns the estimates that fell due.
+
+    The last frame is taken to be shown for as long as the one before, so that
+    300 frames at 30 frames/s are 10 s.
+    """
+    if self._last is None:
+      return []
+    end_s = np.array([self.elapsed_s + self._shown_s])
+    return self._advance(self._last._replace(elapsed_s=end_s))
+
+  def _advance(self, batch: Batch) -> list[Estimate]:
     self.elapsed_s = float(batch.elapsed_s[-1])
     result = self._backend.push(batch.codes, batch.colour, batch.elapsed_s)
     pulse = np.concatenate([self._pulse, result.pulse])

@@ -1,11 +1,13 @@
-"""Frames of a video file or a camera, one at a time; OpenCV.
+"""Frames of a video file or a camera, one at a time; PyAV and OpenCV.
 
-Motion-JPEG is taken apart here: FFmpeg hands out the packets, each of them a
-JPEG, and libjpeg-turbo decodes them in half of the CPU time of FFmpeg's own
-decoder (640x480, 4:4:4, quality 95: 2.9 ms instead of 5.3 on one core). What
-trains and what predicts both read by this reader: the same bytes.
+FFmpeg takes a file apart. Of Motion-JPEG each packet is a JPEG, and
+libjpeg-turbo decodes them in half of the CPU time of FFmpeg's own decoder
+(640x480, 4:4:4, quality 95: 2.9 ms instead of 5.3 on one core); other codecs
+are left to FFmpeg (ffmpeg_frames.py). What trains and what predicts both read
+by this reader: the same bytes.
 """
 
+import itertools
 import os
 import time
 from collections.abc import Iterator
@@ -13,11 +15,17 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from rppg_tf import ffmpeg_frames, video_file
 from rppg_tf.entry_point import InputError
 from rppg_tf.jpeg_frame import JpegFrame, decoded
 
-_MJPG = cv2.VideoWriter.fourcc(*'MJPG')
-_AS_STORED = -1  # of CAP_PROP_FORMAT: packets instead of frames
+# So many packets are tried until one tells how the video is to be decoded.
+_MAX_TRIED_PACKETS = 8
+# So many frames of another size are damage; more are another video.
+_MAX_OTHER_SIZES = 8
+
+# Stands for a frame that could not be decoded.
+_LOST = JpegFrame(np.empty((1, 0), np.uint8))
 
 
 class VideoError(InputError):
@@ -31,37 +39,54 @@ class VideoReader:
     source: path of a video, or number of a camera.
     num_threads: decoder threads; 0 leaves the choice to FFmpeg. JPEGs are
       decoded by one.
+    rate_hz: frames/s, in place of the times in the file.
 
   Attributes:
     header_frames: number of frames that the file's header claims; 0 if it
       says nothing, and for a camera. Not to be trusted: count what you read.
     header_rate_hz: frames/s that the header claims; 0 if it says nothing.
+    num_stored: frames yielded so far by `stored`.
+    num_missing: frames that the header claims beyond the end of the file;
+      known after the last frame.
 
   Raises:
-    VideoError: missing or unreadable.
+    VideoError: missing or unreadable, or a stream without times and no
+      rate_hz given.
   """
 
-  def __init__(self, source: str | os.PathLike | int, num_threads: int = 0):
-    self._is_camera = isinstance(source, int)
-    self._holds_jpegs = False
-    if self._is_camera:
-      self._capture = _open_camera(source)
-    else:
-      path = os.fspath(source)
-      self._capture = _open_file(path, num_threads)
-      if _holds_whole_jpegs(path, self._capture):
-        self._holds_jpegs = self._capture.set(cv2.CAP_PROP_FORMAT, _AS_STORED)
-    self.header_frames = max(
-      0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    )
-    self.header_rate_hz = max(0.0, self._capture.get(cv2.CAP_PROP_FPS))
+  def __init__(
+    self,
+    source: str | os.PathLike | int,
+    num_threads: int = 0,
+    rate_hz: float | None = None,
+  ):
+    self.header_frames = self.num_stored = self.num_missing = 0
+    self.header_rate_hz = 0.0
+    self._camera = self._file = None
+    if isinstance(source, int):
+      self._camera = _open_camera(source)
+      return
+    try:
+      self._file = video_file.VideoFile(source, num_threads)
+    except video_file.UnreadableError as error:
+      raise VideoError(str(error)) from None
+    self._rate_hz = rate_hz
+    self._name = video_file.printable(source)
+    self.header_frames = self._file.header_frames
+    self.header_rate_hz = self._file.header_rate_hz
+    if rate_hz is None and not self._file.has_times:
+      self._file.close()
+      raise VideoError(
+        f'{self._name}: a stream without times; give its frame rate by --fps, '
+        'or record it as .mp4 or .avi'
+      )
 
   def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
     """Yields (frame, time): uint8 (height, width, 3) BGR, and seconds.
 
-    Time is the file's presentation time, or a monotonic clock's for a camera.
-    A JPEG that cannot be decoded is left out. Iterate once; the video is
-    closed at the end.
+    Time is the file's presentation time, or a monotonic clock's for a camera;
+    NaN where the file has none. What cannot be decoded is left out. Iterate
+    once; the video is closed at the end.
     """
     for frame, time_s in self.stored():
       frame_bgr = decoded(frame)
@@ -69,20 +94,88 @@ class VideoReader:
         yield frame_bgr, time_s
 
   def stored(self) -> Iterator[tuple[np.ndarray | JpegFrame, float]]:
-    """Yields the same, but of Motion-JPEG each frame as a JpegFrame."""
+    """Yields the same, but of Motion-JPEG each frame as a JpegFrame.
+
+    A frame that cannot be decoded is there, as a JpegFrame that cannot either:
+    the frames after it keep their numbers.
+
+    Raises:
+      VideoError: the frames change size.
+    """
+    frames = self._of_camera() if self._camera else self._of_file()
+    for frame, time_s in frames:
+      self.num_stored += 1
+      yield frame, time_s
+
+  def _of_camera(self) -> Iterator[tuple[np.ndarray, float]]:
     try:
       while True:
-        ok, frame = self._capture.read()
+        ok, frame = self._camera.read()
         if not ok:
           return
-        yield JpegFrame(frame) if self._holds_jpegs else frame, self._time_s()
+        yield frame, time.monotonic()
     finally:
-      self._capture.release()
+      self._camera.release()
 
-  def _time_s(self) -> float:
-    if self._is_camera:
-      return time.monotonic()
-    return self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
+  def _of_file(self) -> Iterator[tuple[np.ndarray | JpegFrame, float]]:
+    try:
+      packets = self._file.packets()
+      first = list(itertools.islice(packets, _MAX_TRIED_PACKETS))
+      packets = itertools.chain(first, packets)
+      if any(map(self._is_whole_jpeg, first)):
+        frames = self._jpegs(packets)
+      else:
+        frames = ffmpeg_frames.decode(self._file.stream, packets)
+      for index, (frame, time_s) in enumerate(self._of_one_size(frames)):
+        if self._rate_hz is not None:
+          time_s = index / self._rate_hz
+        yield _LOST if frame is None else frame, time_s
+      self.num_missing = self._file.num_missing()
+    finally:
+      self._file.close()
+
+  def _is_whole_jpeg(self, packet) -> bool:
+    """Whether a packet is a JPEG of the whole, upright frame.
+
+    Of interlaced Motion-JPEG it is a field, of other codecs no JPEG.
+    """
+    stream = self._file.stream
+    if stream.codec_context.name != 'mjpeg':
+      return False
+    frame_bgr = JpegFrame(video_file.content(packet)).decode()
+    if frame_bgr is None:
+      return False
+    return ffmpeg_frames.is_plain(stream, packet, frame_bgr.shape[1::-1])
+
+  def _jpegs(self, packets) -> Iterator[tuple[JpegFrame, float]]:
+    for packet in packets:
+      yield (
+        JpegFrame(video_file.content(packet)),
+        video_file.time_s(packet, self._file.stream),
+      )
+
+  def _of_one_size(self, frames):
+    """Makes frames of another size than the first None, up to eight."""
+    first_px, num_others = None, 0
+    for frame, time_s in frames:
+      size_px = _size_px(frame)
+      first_px = first_px or size_px
+      if size_px not in (None, first_px):
+        num_others += 1
+        if num_others > _MAX_OTHER_SIZES:
+          raise VideoError(
+            f'{self._name}: its frames change size, from {first_px[0]}x'
+            f'{first_px[1]} to {size_px[0]}x{size_px[1]} pixels; convert it '
+            'with ffmpeg -s WxH'
+          )
+        frame = None
+      yield frame, time_s
+
+
+def _size_px(frame: np.ndarray | JpegFrame | None) -> tuple[int, int] | None:
+  if isinstance(frame, JpegFrame):
+    return frame.size_px()
+  return None if frame is None else frame.shape[1::-1]
 
 
 def _open_camera(number: int) -> cv2.VideoCapture:
@@ -93,39 +186,3 @@ def _open_camera(number: int) -> cv2.VideoCapture:
       'program uses it'
     )
   return capture
-
-
-def _open_file(path: str, num_threads: int) -> cv2.VideoCapture:
-  if not os.path.isfile(path):
-    raise VideoError(f'{path}: no such video; check the path')
-  capture = cv2.VideoCapture(
-    path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, num_threads]
-  )
-  if not capture.isOpened():
-    raise VideoError(
-      f'{path}: not a video that OpenCV can open; copy it again, or convert it '
-      'with ffmpeg'
-    )
-  return capture
-
-
-def _holds_whole_jpegs(path: str, capture: cv2.VideoCapture) -> bool:
-  """Whether a packet is a JPEG of the whole, upright frame.
-
-  Of interlaced Motion-JPEG it is a field, of other codecs no JPEG.
-  """
-  if int(capture.get(cv2.CAP_PROP_FOURCC)) != _MJPG:
-    return False
-  if capture.get(cv2.CAP_PROP_ORIENTATION_META):
-    return False
-  packets = _open_file(path, 1)
-  if not packets.set(cv2.CAP_PROP_FORMAT, _AS_STORED):
-    return False
-  ok, packet = packets.read()
-  packets.release()
-  frame_bgr = JpegFrame(packet).decode() if ok else None
-  size_px = (
-    int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
-    int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
-  )
-  return frame_bgr is not None and frame_bgr.shape[:2] == size_px

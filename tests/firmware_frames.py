@@ -21,7 +21,7 @@ def expect(video: pathlib.Path, max_frames: int | None = None):
     run_directory.PRETRAINED, firmware_stream.FIRMWARE / 'generated'
   )
   reader = VideoReader(video)
-  timed = video_heart_rate.elapsed_times(reader, reader.header_rate_hz, print)
+  timed = video_heart_rate.elapsed_times(reader, str(video), print)
   both = [
     pipeline.step(frame_bgr, round(time_s * 1e6))
     for frame_bgr, time_s in itertools.islice(timed, max_frames)

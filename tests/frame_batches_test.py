@@ -13,7 +13,7 @@ def test_predict_sees_the_bytes_that_tfds_build_stores(tmp_path):
   folder = fake_recordings.write_recording(tmp_path / 'subject1', 391)
   video = video_reader.VideoReader(folder / 'vid.avi')
   (batch,) = frame_batches.cut_batches(
-    heart_rate.elapsed_times(video, video.header_rate_hz, print),
+    heart_rate.elapsed_times(video, 'vid.avi', print),
     'inner',
     'none',
     1000,

@@ -233,7 +233,7 @@ class Camera:
 real = cv2.VideoCapture
 cv2.VideoCapture = lambda source, *more: (
     Camera(source) if isinstance(source, int) else real(source, *more))
-entry_point.run(predict.main)
+entry_point.run(predict.main, takes_words=True)
 """
 
 
@@ -264,7 +264,7 @@ _LIST_MODULES = """
 import sys
 from rppg_tf import entry_point, predict
 try:
-  entry_point.run(predict.main)
+  entry_point.run(predict.main, takes_words=True)
 except SystemExit:
   pass
 print(sorted({'tensorflow', 'keras', 'tf_keras', 'scipy', 'matplotlib'}
@@ -290,7 +290,7 @@ def test_the_int8_path_loads_nothing_slow(pulsing_face):
 def test_a_short_video_is_refused(tmp_path):
   fake_recordings.write_recording(tmp_path / 'subject1', num_frames=240)
   done = _predict(f'--video={tmp_path / "subject1" / "vid.avi"}')
-  commands.assert_refused(done, '8.0 s long', 'needs 10 s')
+  commands.assert_refused(done, '8.00 s long', 'needs 10 s')
   assert done.returncode == 1
   assert done.stdout == ''
 
@@ -303,8 +303,8 @@ def test_bad_input_is_one_line(pulsing_face, tmp_path):
   shutil.copytree(_RUN_DIR, unsure)
   (unsure / 'confidence.json').unlink()
   for flags, parts in (
-    ([], ['give one of --video=PATH and --camera=NUMBER']),
-    ([video, '--camera=0'], ['give one of']),
+    ([], ['give either paths of videos or --camera']),
+    ([video, '--camera=0'], ['give either']),
     (['--video=absent.mp4'], ['absent.mp4: no such video']),
     ([f'--video={text}'], ['text.avi', 'not a video']),
     (['--camera=63'], ['camera 63: cannot be opened']),

@@ -50,8 +50,8 @@ def _withheld_s(time_s, face_found, threshold=0.5):
     part = slice(start, start + 32)
     meter.push(
       frame_batches.Batch(
-        None,
-        None,
+        np.zeros(len(time_s[part])),
+        np.zeros(len(time_s[part])),
         time_s[part],
         face_found[part],
         frame,
@@ -87,10 +87,10 @@ def test_withheld_after_a_pause_of_more_than_1_s():
 # --- Times ------------------------------------------------------------------
 
 
-def _elapsed(times_s, rate_hz=25.0):
+def _elapsed(times_s):
   told = []
   frames = [(None, time_s) for time_s in times_s]
-  got = heart_rate.elapsed_times(frames, rate_hz, told.append)
+  got = heart_rate.elapsed_times(frames, 'x.mp4', told.append)
   return [time_s for _, time_s in got], told
 
 
@@ -104,12 +104,17 @@ def test_times_are_from_the_first_frame():
 @pytest.mark.parametrize(
   'times_s', [[0.0] * 20, [0.0, -1.0] * 10, [float('nan')] * 20]
 )
-def test_useless_times_give_way_to_the_header_rate(times_s):
-  got_s, told = _elapsed(times_s)
-  np.testing.assert_allclose(got_s, np.arange(20) / 25)
-  assert len(told) == 1 and '25 frames/s' in told[0]
-  with pytest.raises(InputError, match='no usable time stamps, and 0 frames'):
-    _elapsed(times_s, 0.0)
+def test_without_times_no_rate_is_made_up(times_s):
+  with pytest.raises(InputError, match=r'x.mp4: no usable time.*--fps'):
+    _elapsed(times_s)
+
+
+def test_a_frame_without_a_time_gets_that_before():
+  nan = float('nan')
+  assert _elapsed([nan, 2.0, 3.0, 4.0, nan, 6.0]) == (
+    [0.0, 0.0, 1.0, 2.0, 2.0, 4.0],
+    [],
+  )
 
 
 def test_times_that_jump_are_joined():

@@ -79,7 +79,7 @@ def test_motion_jpeg_is_the_jpegs_that_were_written(tmp_path):
 def test_motion_jpeg_is_near_to_what_ffmpeg_makes_of_it(good):
   frames, time_s = _read(good)
   others, other_s = _by_opencv(good)
-  np.testing.assert_array_equal(time_s, other_s)
+  np.testing.assert_allclose(time_s, other_s, atol=1e-9)
   difference = frames.astype(int) - others
   # Colour is at half resolution there, and brought back in another way; FFmpeg
   # rounds down. What matters is that the difference does not change: by less
@@ -98,8 +98,10 @@ def test_other_codecs_are_left_to_ffmpeg(tmp_path, name, fourcc):
   for scene in _scenes():
     writer.write(scene)
   writer.release()
-  for ours, theirs in zip(_read(path), _by_opencv(path), strict=True):
-    np.testing.assert_array_equal(ours, theirs)
+  frames, time_s = _read(path)
+  others, other_s = _by_opencv(path)
+  np.testing.assert_array_equal(frames, others)
+  np.testing.assert_allclose(time_s, other_s, atol=1e-9)
 
 
 def test_interlaced_motion_jpeg_is_left_to_ffmpeg(tmp_path, monkeypatch):
@@ -193,7 +195,7 @@ def test_refusals(tmp_path):
   with pytest.raises(video_reader.VideoError, match='no such video; check'):
     video_reader.VideoReader(tmp_path / 'nothing.mp4')
   (tmp_path / 'junk.avi').write_bytes(b'junk')
-  with pytest.raises(video_reader.VideoError, match='not a video that OpenCV'):
+  with pytest.raises(video_reader.VideoError, match='not a video that FFmpeg'):
     video_reader.VideoReader(tmp_path / 'junk.avi')
   with pytest.raises(video_reader.VideoError, match='camera 77: cannot be'):
     video_reader.VideoReader(77)

@@ -76,7 +76,7 @@ class Comparison:
 
 def _frames() -> Iterator[tuple[np.ndarray, float]]:
   video = VideoReader(_VIDEO.value)
-  frames = video_heart_rate.elapsed_times(video, video.header_rate_hz, print)
+  frames = video_heart_rate.elapsed_times(video, _VIDEO.value, print)
   for index, pair in enumerate(frames):
     if _MAX_FRAMES.value is not None and index >= _MAX_FRAMES.value:
       return

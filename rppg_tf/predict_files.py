@@ -1,0 +1,103 @@
+"""The files that predict writes: JSON, CSV and chart of each video."""
+
+import csv
+import io
+import os
+import pathlib
+
+from rppg_tf import run_directory
+from rppg_tf.entry_point import InputError
+from rppg_tf.video_heart_rate import Estimate, HeartRateMeter
+
+_CHARTS = ('.png', '.html')
+
+# Name of a flag → where to write for one video.
+Files = dict[str, pathlib.Path]
+
+
+def plan(names: list[str], wanted: dict[str, str | None]) -> list[Files]:
+  """Chooses the files of each video, and makes folders for those of several.
+
+  Args:
+    names: of the videos.
+    wanted: `json`, `csv` and `plot`, each a file's path or that of a folder,
+      which it must be for several videos; None for nothing.
+
+  Returns:
+    For each video what to write where.
+
+  Raises:
+    InputError: what could not be written after all the work.
+  """
+  planned: list[Files] = [{} for _ in names]
+  for kind, value in wanted.items():
+    if value is None:
+      continue
+    is_folder = len(names) > 1 or os.path.isdir(value)
+    path = pathlib.Path(value)
+    parent = path.parent
+    if not parent.is_dir():
+      raise InputError(f'--{kind}={value}: no folder {parent}')
+    if is_folder:
+      _make_folder(kind, path)
+    elif kind == 'plot' and path.suffix not in _CHARTS:
+      raise InputError(f'--plot={value}: the name must end in .png or .html')
+    for files, name in zip(planned, names, strict=True):
+      files[kind] = path / _file_name(name, kind) if is_folder else path
+  _check_different(planned, names)
+  return planned
+
+
+def write(files: Files, result: dict, meter: HeartRateMeter) -> None:
+  """Writes what was planned, each file whole or not at all.
+
+  Args:
+    files: of this video.
+    result: what the JSON holds.
+    meter: the measurement.
+  """
+  if 'json' in files:
+    run_directory.write_json(files['json'], result)
+  if 'csv' in files:
+    run_directory.write_bytes(files['csv'], _csv(meter.estimates).encode())
+  if 'plot' in files:
+    from rppg_tf import predict_plot  # matplotlib takes a second to load
+
+    is_html = files['plot'].suffix == '.html'
+    draw = predict_plot.html if is_html else predict_plot.png
+    run_directory.write_bytes(files['plot'], draw(result, meter))
+
+
+def _make_folder(kind: str, path: pathlib.Path) -> None:
+  try:
+    path.mkdir(exist_ok=True)
+  except FileExistsError:
+    raise InputError(
+      f'--{kind}={path}: a file; of several videos give a folder'
+    ) from None
+
+
+def _file_name(name: str, kind: str) -> str:
+  return f'{pathlib.Path(name).stem}.{"html" if kind == "plot" else kind}'
+
+
+def _check_different(planned: list[Files], names: list[str]) -> None:
+  taken: dict[pathlib.Path, str] = {}
+  for files, name in zip(planned, names, strict=True):
+    for path in files.values():
+      if path in taken:
+        raise InputError(
+          f'{path}: would be written for {taken[path]} and for {name}; rename '
+          'one of them, or measure them one by one'
+        )
+      taken[path] = name
+
+
+def _csv(estimates: list[Estimate]) -> str:
+  """One line an estimate; bpm is empty while withheld."""
+  text = io.StringIO()
+  writer = csv.writer(text, lineterminator='\n')
+  writer.writerow(Estimate._fields)
+  for estimate in estimates:
+    writer.writerow(['' if value is None else value for value in estimate])
+  return text.getvalue()

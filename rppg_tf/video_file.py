@@ -1,0 +1,188 @@
+"""A video file opened by FFmpeg (PyAV): its video stream and its packets."""
+
+import math
+import os
+from collections.abc import Iterator
+
+import av
+import av.stream
+import numpy as np
+
+# What FFmpeg makes pictures of: 8192x8192 takes 200 MB.
+_MAX_PIXELS = 2**26
+# Where a file is damaged FFmpeg reads on; it has to get somewhere.
+_MAX_READ_ERRORS = 100
+# A header may claim as much more than there is: sound is longer than pictures.
+_MAX_MISSING_S = 1.0
+
+
+class UnreadableError(ValueError):
+  """The file is no video, or cannot be read; one line says what to do."""
+
+
+class VideoFile:
+  """One video stream of a file.
+
+  Attributes:
+    stream: the av.VideoStream.
+    header_frames: number of frames that the header claims; 0 if it says
+      nothing.
+    header_rate_hz: frames/s that the header claims; 0 if it says nothing.
+    has_times: whether there are times in the file: not in bare .mjpeg, .h264
+      and their like.
+
+  Raises:
+    UnreadableError: missing, or nothing that can be decoded.
+  """
+
+  def __init__(self, path: str | os.PathLike, num_threads: int = 0):
+    name = printable(path)
+    path = _existing(path)
+    try:
+      # `file:` or FFmpeg takes what stands before a colon for a protocol.
+      self._container = av.open(
+        f'file:{path}',
+        options={
+          'protocol_whitelist': 'file',
+          'max_pixels': str(_MAX_PIXELS),
+        },
+        metadata_errors='replace',
+      )
+    except (av.FFmpegError, OSError, ValueError) as error:
+      raise UnreadableError(_reason(name, error)) from None
+    try:
+      self.stream = _video_stream(self._container, name)
+    except UnreadableError:
+      self._container.close()
+      raise
+    codec = self.stream.codec_context
+    codec.thread_count = num_threads
+    codec.thread_type = 'AUTO'
+    codec.options = {'max_pixels': str(_MAX_PIXELS)}
+    self.header_rate_hz = max(0.0, float(self.stream.guessed_rate or 0))
+    self.header_frames = self.stream.frames or self._frames_by_duration()
+    self.has_times = not (
+      self._container.format.flags & av.format.Flags.no_timestamps.value
+    )
+    self._num_packets = 0
+    self._end_s = 0.0
+
+  def packets(self) -> Iterator[av.Packet]:
+    """Yields the stream's packets; where the file is damaged it reads on."""
+    num_errors = 0
+    while num_errors < _MAX_READ_ERRORS:
+      try:
+        for packet in self._container.demux(self.stream):
+          # Empty ones say: the same frame again; or that there are no more.
+          if not packet.size:
+            continue
+          self._note(packet)
+          yield packet
+        return
+      except av.FFmpegError:
+        num_errors += 1
+
+  def num_missing(self) -> int:
+    """Frames that the header claims beyond what `packets` has yielded."""
+    if self.stream.frames:
+      return max(0, self.stream.frames - self._num_packets)
+    missing_s = self._duration_s() - self._end_s
+    if not self._num_packets or missing_s < _MAX_MISSING_S:
+      return 0
+    return round(missing_s * self._num_packets / max(self._end_s, 1e-9))
+
+  def close(self) -> None:
+    """Closes the file."""
+    self._container.close()
+
+  def _note(self, packet: av.Packet) -> None:
+    self._num_packets += 1
+    end_s = time_s(packet, self.stream)
+    if packet.duration:
+      end_s += float(packet.duration * packet.time_base)
+    # Not with a time that is NaN.
+    if end_s > self._end_s:
+      self._end_s = end_s
+
+  def _frames_by_duration(self) -> int:
+    duration_s = max(self._container.duration or 0, 0) / av.time_base
+    return round(duration_s * self.header_rate_hz)
+
+  def _duration_s(self) -> float:
+    """That of the stream as the header claims it; 0 if it says nothing."""
+    if self.stream.duration and self.stream.time_base:
+      return float(self.stream.duration * self.stream.time_base)
+    # That of the longest stream.
+    if len(self._container.streams) == 1 and self._container.duration:
+      return self._container.duration / av.time_base
+    return 0.0
+
+
+def time_s(item: av.Packet | av.VideoFrame, stream: av.VideoStream) -> float:
+  """Presentation time of a packet or frame, in s from the stream's start.
+
+  NaN if the file has none.
+  """
+  ticks = item.dts if item.pts is None else item.pts
+  if ticks is None or not stream.time_base:
+    return math.nan
+  start = (stream.start_time or 0) * stream.time_base
+  # A filter counts in a unit of its own.
+  return float(ticks * (item.time_base or stream.time_base) - start)
+
+
+def content(packet: av.Packet) -> np.ndarray:
+  """Returns a packet's bytes, uint8 (1, num_bytes), not copied."""
+  return np.frombuffer(packet, np.uint8).reshape(1, -1)
+
+
+def printable(path: str | os.PathLike) -> str:
+  """Returns a path as it can be printed, whatever its bytes."""
+  return os.fsencode(path).decode('utf-8', 'backslashreplace')
+
+
+def _existing(path: str | os.PathLike) -> str:
+  """A path that is there, `~` replaced if need be."""
+  for candidate in (os.fspath(path), os.path.expanduser(path)):
+    if os.path.isfile(candidate):
+      return candidate
+    if os.path.isdir(candidate):
+      raise UnreadableError(
+        f'{printable(path)}: a folder, not a video; give the path of one video'
+      )
+  raise UnreadableError(f'{printable(path)}: no such video; check the path')
+
+
+def _reason(name: str, error: Exception) -> str:
+  if isinstance(error, PermissionError):
+    return f'{name}: may not be read; change its permissions'
+  return (
+    f'{name}: not a video that FFmpeg can open; copy it again, or convert it '
+    'with ffmpeg'
+  )
+
+
+def _video_stream(
+  container: av.container.InputContainer, name: str
+) -> av.VideoStream:
+  """The first video stream that is no cover picture."""
+  if container.format.name.endswith('_pipe') or 'image2' in (
+    container.format.name
+  ):
+    raise UnreadableError(f'{name}: a picture, not a video; give a video')
+  streams = [
+    stream
+    for stream in container.streams.video
+    if av.stream.Disposition.attached_pic not in stream.disposition
+  ]
+  if not streams:
+    raise UnreadableError(
+      f'{name}: no pictures in it, only '
+      f'{", ".join(sorted({s.type for s in container.streams})) or "nothing"}; '
+      'give a video'
+    )
+  if streams[0].codec_context is None:
+    raise UnreadableError(
+      f'{name}: its codec is not known; convert it to H.264 with ffmpeg'
+    )
+  return streams[0]
