@@ -270,16 +270,17 @@ def _check_measured(
   is_one_of_many: bool,
 ) -> None:
   """Raises an error if there is nothing to report."""
-  lost = f' ({num_lost} frames could not be read)' if num_lost else ''
   if not meter.num_frames:
-    raise InputError(f'{name}: no frame could be read{lost}; record it again')
+    raise InputError(f'{name}: no frame could be read; record it again')
+  lost = _lost(num_lost)
   if not meter.num_face_frames:
     start = f'{name}: ' if is_one_of_many else ''
     raise _NoFaceError(f'{start}no face found{lost}')
   if not meter.estimates:
     raise InputError(
-      f'{name}: {meter.elapsed_s:.2f} s long{lost}; a heart rate needs '
+      f'{name}: {meter.elapsed_s:.2f} s long; a heart rate needs '
       f'{contract.WINDOW_S} s: record for {contract.WINDOW_S + 1} s or longer'
+      f'{lost}'
     )
 
 
@@ -303,7 +304,7 @@ def _summary(result: dict) -> str:
   return (
     f'{_rate(result)}\n'
     f'face found in {100 * result["face_found_share"]:.0f} % of '
-    f'{result["frames"]} frames{_lost(result)}\n'
+    f'{result["frames"]} frames{_lost(result["frames_lost"])}\n'
     f'{result["frames_per_s"]:.0f} frames/s, {result["realtime_factor"]:.1f} '
     f'x real time ({result["duration_s"]:.1f} s, --backend='
     f'{result["backend"]})'
@@ -312,7 +313,7 @@ def _summary(result: dict) -> str:
 
 def _line(result: dict) -> str:
   """The summary of one of several videos."""
-  return f'{result["video"]}: {_rate(result)}{_lost(result)}'
+  return f'{result["video"]}: {_rate(result)}{_lost(result["frames_lost"])}'
 
 
 def _rate(result: dict) -> str:
@@ -325,10 +326,10 @@ def _rate(result: dict) -> str:
   return f'median heart rate: {median_bpm:.1f} BPM, {withheld}'
 
 
-def _lost(result: dict) -> str:
-  if not result['frames_lost']:
+def _lost(num_frames: int) -> str:
+  if not num_frames:
     return ''
-  return f'; {result["frames_lost"]} frames more could not be read'
+  return f'; {num_frames} more frame{"s"[: num_frames > 1]} could not be read'
 
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
 """A video file opened by FFmpeg (PyAV): its video stream and its packets."""
 
+import itertools
 import math
 import os
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import numpy as np
 # What FFmpeg makes pictures of: 8192x8192 takes 200 MB.
 _MAX_PIXELS = 2**26
 # Where a file is damaged FFmpeg reads on; it has to get somewhere.
-_MAX_READ_ERRORS = 100
+_MAX_READ_ERRORS = 1000
 # A header may claim as much more than there is: sound is longer than pictures.
 _MAX_MISSING_S = 1.0
 
@@ -38,18 +39,7 @@ class VideoFile:
   def __init__(self, path: str | os.PathLike, num_threads: int = 0):
     name = printable(path)
     path = _existing(path)
-    try:
-      # `file:` or FFmpeg takes what stands before a colon for a protocol.
-      self._container = av.open(
-        f'file:{path}',
-        options={
-          'protocol_whitelist': 'file',
-          'max_pixels': str(_MAX_PIXELS),
-        },
-        metadata_errors='replace',
-      )
-    except (av.FFmpegError, OSError, ValueError) as error:
-      raise UnreadableError(_reason(name, error)) from None
+    self._container = _open(path, name)
     try:
       self.stream = _video_stream(self._container, name)
     except UnreadableError:
@@ -139,6 +129,34 @@ def content(packet: av.Packet) -> np.ndarray:
 def printable(path: str | os.PathLike) -> str:
   """Returns a path as it can be printed, whatever its bytes."""
   return os.fsencode(path).decode('utf-8', 'backslashreplace')
+
+
+def _open(path: str, name: str) -> av.container.InputContainer:
+  container = _opened_as(None, path, name)
+  # A stream of bare JPEGs begins as a picture does.
+  if container.format.name == 'jpeg_pipe':
+    container.close()
+    container = _opened_as('mjpeg', path, name)
+    first = itertools.islice(container.demux(video=0), 2)
+    is_picture = sum(1 for packet in first if packet.size) < 2
+    container.close()
+    container = _opened_as('jpeg_pipe' if is_picture else 'mjpeg', path, name)
+  return container
+
+
+def _opened_as(
+  format_name: str | None, path: str, name: str
+) -> av.container.InputContainer:
+  try:
+    return av.open(
+      # Else FFmpeg takes what stands before a colon for a protocol.
+      f'file:{path}',
+      format=format_name,
+      options={'protocol_whitelist': 'file', 'max_pixels': str(_MAX_PIXELS)},
+      metadata_errors='replace',
+    )
+  except (av.FFmpegError, OSError, ValueError) as error:
+    raise UnreadableError(_reason(name, error)) from None
 
 
 def _existing(path: str | os.PathLike) -> str:
