@@ -137,9 +137,16 @@ def _replace(data: bytes, rng, change: Change) -> bytes:
 
 
 def headers(clip: Clip, paths: dict[str, pathlib.Path]) -> list[Variant]:
-  """Sizes, counts and times of the headers, huge, zero and negative."""
+  """Sizes, counts and times of headers, huge, zero and negative.
+
+  Args:
+    clip: what is in the carriers.
+    paths: as `carriers` returns them, all or some.
+  """
   variants = []
   for name, label, change, truth in _header_changes():
+    if name not in paths:
+      continue
     stem, suffix = name.rsplit('.', 1)
     source = paths[name]
     truth_bpm = {'same': (clip.rate_bpm,), 'own': (clip.rate_bpm,)}
@@ -212,12 +219,12 @@ def _avi_changes():
       yield name, f'all-{label}', _put(b'avih', 20, _little(count)), 'same'
     yield name, 'sample-size', _put(b'strh', 48, _little(2**31)), 'own'
     yield name, 'start-huge', _put(b'strh', 32, _little(-1)), 'own'
-    yield name, 'short-frame', functools.partial(_short_frame, at=180), 'same'
+    yield name, 'short-frame', functools.partial(_short_frame, at=0.5), 'same'
     yield name, 'short-first', functools.partial(_short_frame, at=0), 'same'
     yield (
       name,
       'empty-frame',
-      functools.partial(_short_frame, at=180, keep=0),
+      functools.partial(_short_frame, at=0.5, keep=0),
       'same',
     )
     yield name, 'frame-huge', _put_chunk(_little(-1)), 'same'
@@ -239,10 +246,10 @@ def _avi_changes():
   yield 'mjpeg.avi', 'jpeg-zero', _put(b'\xff\xc0', 3, b'\0' * 4, True), 'same'
 
 
-def _short_frame(data: bytes, at: int, keep: int = 5000) -> bytes:
+def _short_frame(data: bytes, at: float, keep: int = 5000) -> bytes:
   """Shortens one chunk of an AVI, as a recorder does that drops a frame."""
   starts = [m.start() for m in re.finditer(b'00d[cb]', data)]
-  start = starts[at]
+  start = starts[int(at * len(starts))]
   (size,) = struct.unpack('<I', data[start + 4 : start + 8])
   end = start + 8 + size + size % 2
   short = data[start : start + 4] + _little(keep)
@@ -252,7 +259,7 @@ def _short_frame(data: bytes, at: int, keep: int = 5000) -> bytes:
 def _put_chunk(size: bytes) -> Change:
   def change(data: bytes) -> bytes:
     starts = [m.start() for m in re.finditer(b'00d[cb]', data)]
-    at = starts[180] + 4
+    at = starts[len(starts) // 2] + 4
     return data[:at] + size + data[at + 4 :]
 
   return change

@@ -200,6 +200,16 @@ def _tone(stream, duration_s: float):
   yield from stream.encode(None)
 
 
+def attachment(name: str, mimetype: str, data: bytes) -> Callable:
+  """Returns what adds an attached file to an output."""
+
+  def make(output):
+    output.add_attachment(name, mimetype, data)
+    return ()
+
+  return make
+
+
 def write_streams(path: pathlib.Path, makers: Sequence[Callable]) -> None:
   """Writes a file of streams that `audio` and `second_video` make."""
   with av.open(str(path), 'w') as output:

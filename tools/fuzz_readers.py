@@ -4,8 +4,8 @@
 
 makes some 600 files in WORK_DIR/variants out of a rendered clip of 72 BPM and,
 if given, a real one; then runs `python -m rppg_tf.predict --video=FILE
---json=...` on each, and the reader of the dataset build on those that are
-damaged. The same --seed makes the same files; what is there is kept.
+--json=...` on each, and the reader of the dataset build on those in AVI. The
+same --seed makes the same files; what is there is kept.
 
 Each must be measured to 3 BPM, withheld, or refused in one line with an exit
 code other than 0. A fault is: crash, hang, traceback, noise (more than one
@@ -47,13 +47,16 @@ _REAL_RATE_BPM = flags.DEFINE_float(
 )
 _SEED = flags.DEFINE_integer('seed', 1, 'Of the damage.', lower_bound=0)
 _ONLY = flags.DEFINE_string(
-  'only', '', 'Regular expression: names of the variants wanted.'
+  'only', '', 'Regular expression: KIND/NAME of the variants wanted; all.'
 )
 _NUM_JOBS = flags.DEFINE_integer(
   'num_jobs', 2, 'Readers that run at a time.', lower_bound=1
 )
 _TIME_LIMIT_S = flags.DEFINE_float(
-  'time_limit_s', 30.0, 'A reader that takes longer hangs, seconds.', 1.0
+  'time_limit_s',
+  30.0,
+  'A reader that takes more processor time hangs, seconds.',
+  1.0,
 )
 
 _SIZE_PX = (320, 240)
@@ -61,8 +64,6 @@ _NUM_FRAMES = 360
 _RENDERED_BPM = 72.0
 _RECORDING = pathlib.Path('rendered', 'DATASET_2', 'subject101')
 _ROOT = pathlib.Path(__file__).parents[1]
-# That the dataset build's reader is shown too.
-_FOR_RECORDINGS = ('damage', 'header', 'no video')
 
 
 def main() -> int:
@@ -74,7 +75,11 @@ def main() -> int:
   variants_dir = work_dir / 'variants'
   variants_dir.mkdir(parents=True, exist_ok=True)
   variants = _variants(work_dir)
-  variants = [v for v in variants if re.search(_ONLY.value, v.name)]
+  variants = [
+    v for v in variants if re.search(_ONLY.value, f'{v.kind}/{v.name}')
+  ]
+  # Drawn, so that the first minutes show faults of every kind.
+  np.random.default_rng(_SEED.value).shuffle(variants)
   if not variants:
     raise InputError(f'--only={_ONLY.value}: no variant has such a name')
   outcomes = _read_all(variants, work_dir)
@@ -149,7 +154,7 @@ def _read_all(variants, work_dir: pathlib.Path) -> list[fuzz_runs.Outcome]:
   def read(variant) -> list[fuzz_runs.Outcome]:
     _make(variant, work_dir / 'variants')
     outcomes = [runner.predict(variant)]
-    if variant.kind in _FOR_RECORDINGS:
+    if variant.name.endswith('.avi') and variant.argument is None:
       outcomes.append(runner.read_recording(variant))
     for outcome in outcomes:
       if outcome.is_fault:

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import multiprocessing.connection
 import os
 import pathlib
@@ -22,6 +23,9 @@ _LOCK = threading.Lock()
 _TOLERANCE_BPM = 3.0
 # A header that has gigabytes allocated is a fault, too.
 _MEMORY_BYTES = 8 << 30
+# The time limit is of processor time, as others may load the machine; what
+# waits for ever has so many times as long on the clock.
+_CLOCK_FACTOR = 4
 _NO_FACE_EXIT_CODE = 3
 _ESTIMATE = re.compile(r' *\d+ s +([\d.]+ BPM|withheld) +confidence')
 # How libraries begin what they say by themselves.
@@ -127,10 +131,13 @@ class Runner:
       outputs = [pathlib.Path(folder, name) for name in ('stdout', 'stderr')]
       with _LOCK:
         process = _importer().Process(
-          target=_become, args=([*map(str, words)], outputs)
+          target=_become,
+          args=([*map(str, words)], outputs, self._time_limit_s),
         )
         process.start()
-      multiprocessing.connection.wait([process.sentinel], self._time_limit_s)
+      multiprocessing.connection.wait(
+        [process.sentinel], _CLOCK_FACTOR * self._time_limit_s
+      )
       with _LOCK:
         is_alive = process.is_alive()
         if is_alive:
@@ -157,7 +164,9 @@ def _importer() -> multiprocessing.context.BaseContext:
   return context
 
 
-def _become(words: list[str], outputs: list[pathlib.Path]) -> None:
+def _become(
+  words: list[str], outputs: list[pathlib.Path], time_limit_s: float
+) -> None:
   """Makes of this process what `python WORDS` is."""
   os.setsid()
   for number, path in enumerate(outputs, 1):
@@ -165,6 +174,8 @@ def _become(words: list[str], outputs: list[pathlib.Path]) -> None:
       os.dup2(file.fileno(), number)
   resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
   resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+  limit_s = math.ceil(time_limit_s)
+  resource.setrlimit(resource.RLIMIT_CPU, (limit_s, limit_s + 5))
   option, what, *sys.argv[1:] = words
   if option == '-m':
     runpy.run_module(what, run_name='__main__', alter_sys=True)
@@ -174,7 +185,7 @@ def _become(words: list[str], outputs: list[pathlib.Path]) -> None:
 
 def _fault(done: _Done) -> tuple[str, str] | None:
   """What no reader may do; None if all is well."""
-  if done.exit_code is None:
+  if done.exit_code in (None, -signal.SIGXCPU):
     return 'hang', f'still running; said: {done.lines[:2]}'
   if done.exit_code < 0:
     name = signal.Signals(-done.exit_code).name

@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
+import cv2
 import numpy as np
 
 from tools import fuzz_media
@@ -416,14 +417,19 @@ def streams(clip: Clip) -> list[Variant]:
   picture = fuzz_media.second_video(
     [cover], Track('mjpeg', 'yuvj420p'), is_cover=True
   )
-  for suffix in ('mp4', 'mkv', 'mov'):
+  for suffix in ('mp4', 'mov'):
     make = _writer(clip.frames, Track(), before=[picture])
     add(f'cover-first.{suffix}', same, make, is_readable=True)
     make = _writer(clip.frames, Track(), after=[picture])
     add(f'cover-after.{suffix}', same, make, is_readable=True)
+  jpeg = cv2.imencode('.jpg', cover)[1].tobytes()
+  attached = fuzz_media.attachment('cover.jpg', 'image/jpeg', jpeg)
+  make = _writer(clip.frames, Track(), before=[attached])
+  add('attached-cover.mkv', same, make, is_readable=True)
   small = fuzz_media.second_video([cover[:96, :96]] * 300, Track())
   large = fuzz_media.second_video([cover.repeat(4, 0)] * 30, Track())
-  for name, other in (('small', small), ('large', large)):
+  # Which of two videos is meant is open; a wrong rate is not.
+  for name, other in (('small', small), ('large', large), ('one', picture)):
     for suffix in ('mp4', 'mkv', 'ts'):
       make = _writer(clip.frames, Track(), before=[other])
       add(f'{name}-first.{suffix}', same, make)
