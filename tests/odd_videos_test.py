@@ -1,10 +1,12 @@
 """Odd and damaged videos of tools.fuzz_readers, each with a known answer."""
 
+import re
+
 import numpy as np
 import pytest
 
 from rppg_tf import jpeg_frame, video_reader
-from tools import fuzz_media, fuzz_variants
+from tools import fuzz_damage, fuzz_media, fuzz_variants
 from tools.fuzz_media import Track
 
 _NUM_FRAMES = 24
@@ -89,3 +91,58 @@ def test_names_as_people_type_them(clip, tmp_path, name):
   path = tmp_path / name
   fuzz_media.write(path, clip.frames, Track('ffv1', 'bgr0'), container='avi')
   _assert_read(path, clip.frames, within=0.1)
+
+
+def _headers(clip, folder, name, track):
+  """Variants of one carrier, their headers changed."""
+  fuzz_media.write(folder / name, clip.frames, track)
+  return fuzz_damage.headers(clip, {name: folder / name})
+
+
+_RAW = Track('rawvideo', 'yuv420p')
+
+
+@pytest.mark.parametrize(
+  ('name', 'is_lost'), [('short-frame', True), ('rate-zero', False)]
+)
+def test_a_raw_avi_is_read_to_its_end(clip, tmp_path, name, is_lost):
+  variants = _headers(clip, tmp_path, 'raw.avi', _RAW)
+  path = _made(variants, f'clip-raw-{name}.avi', tmp_path)
+  frames, time_s = _read(path)
+  assert len(frames) == _NUM_FRAMES
+  lost = [number for number, frame in enumerate(frames) if frame is None]
+  assert lost == ([_NUM_FRAMES // 2] if is_lost else [])
+  time_s[lost] = np.array(lost) / _RATE_HZ  # that of a lost frame may be NaN
+  np.testing.assert_allclose(time_s * _RATE_HZ, range(_NUM_FRAMES), atol=0.01)
+  assert np.abs(frames[-2].astype(float) - clip.frames[-2]).mean() < 3
+
+
+@pytest.mark.parametrize('name', ['size-huge', 'size-64k', 'size-negative'])
+def test_no_frame_is_made_of_a_size_that_cannot_be(clip, tmp_path, name):
+  variants = _headers(clip, tmp_path, 'raw.avi', _RAW)
+  frames, _ = _read(_made(variants, f'clip-raw-{name}.avi', tmp_path))
+  assert all(frame is None for frame in frames)
+
+
+@pytest.mark.parametrize('name', ['samples-all', 'chunks-many', 'box-one'])
+def test_a_broken_mp4_is_refused(clip, tmp_path, name):
+  variants = _headers(clip, tmp_path, 'h264.mp4', Track())
+  path = _made(variants, f'clip-h264-{name}.mp4', tmp_path)
+  with pytest.raises(video_reader.VideoError, match=re.escape(str(path))):
+    video_reader.VideoReader(path)
+
+
+@pytest.mark.parametrize('suffix', ['mkv', 'nut', 'flv'])
+def test_times_that_stand_still_are_not_made_up_for(clip, tmp_path, suffix):
+  variants = fuzz_variants.times(clip, np.random.default_rng(0))
+  path = _made(variants, f'clip-standing.{suffix}', tmp_path)
+  assert not np.any(np.diff(_read(path)[1]) > 0)
+
+
+@pytest.mark.parametrize('suffix', ['mjpeg', 'hevc', 'obu'])
+def test_a_stream_without_times_needs_a_rate(clip, tmp_path, suffix):
+  (variant,) = fuzz_variants.formats(clip, [f'{suffix}-'])
+  path = tmp_path / variant.name
+  variant.make(path)
+  with pytest.raises(video_reader.VideoError, match='without times; give'):
+    video_reader.VideoReader(path)

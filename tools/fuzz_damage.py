@@ -207,12 +207,13 @@ def _avi_changes():
       size = _little(width_px, height_px)
       yield name, label, _put(b'strf', 8, size), 'same'
     for label, scale, rate in (
-      ('rate-zero', 1, 0),
-      ('scale-zero', 0, 30),
       ('rate-huge', 1, -1),
       ('scale-huge', -1, 1),
     ):
       yield name, label, _put(b'strh', 24, _little(scale, rate)), 'none'
+    # The file's other header still holds the time of a frame.
+    yield name, 'rate-zero', _put(b'strh', 24, _little(1, 0)), 'own'
+    yield name, 'scale-zero', _put(b'strh', 24, _little(0, 30)), 'own'
     yield name, 'rate-25', _put(b'strh', 24, _little(1, 25)), 'own'
     for label, count in (('count-huge', -1), ('count-zero', 0)):
       yield name, label, _put(b'strh', 36, _little(count)), 'same'
@@ -246,9 +247,17 @@ def _avi_changes():
   yield 'mjpeg.avi', 'jpeg-zero', _put(b'\xff\xc0', 3, b'\0' * 4, True), 'same'
 
 
+def _avi_chunks(data: bytes) -> list[int]:
+  """Where the frames of an AVI start; indices name them before and behind."""
+  span = data.index(b'movi'), data.rindex(b'idx1')
+  return [
+    match.start() for match in re.compile(b'00d[cb]').finditer(data, *span)
+  ]
+
+
 def _short_frame(data: bytes, at: float, keep: int = 5000) -> bytes:
   """Shortens one chunk of an AVI, as a recorder does that drops a frame."""
-  starts = [m.start() for m in re.finditer(b'00d[cb]', data)]
+  starts = _avi_chunks(data)
   start = starts[int(at * len(starts))]
   (size,) = struct.unpack('<I', data[start + 4 : start + 8])
   end = start + 8 + size + size % 2
@@ -258,7 +267,7 @@ def _short_frame(data: bytes, at: float, keep: int = 5000) -> bytes:
 
 def _put_chunk(size: bytes) -> Change:
   def change(data: bytes) -> bytes:
-    starts = [m.start() for m in re.finditer(b'00d[cb]', data)]
+    starts = _avi_chunks(data)
     at = starts[len(starts) // 2] + 4
     return data[:at] + size + data[at + 4 :]
 
