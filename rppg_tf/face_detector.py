@@ -18,6 +18,8 @@ MIN_FACE_SHARE = 0.15
 # With a face in view, faces below this share of its width are not looked for:
 # they could not be the largest, and they are most of the cascade's work.
 MIN_TRACKED_SHARE = 0.7
+# Every so often they are counted all the same: one is told of them.
+LOOKS_PER_COUNT = 3
 # A face in view is looked for within width / 4 around its box: the head may
 # have moved out of it by as much (face_motion.py). Sizes are tried in steps
 # twice as wide, of which half as many see a face.
@@ -35,8 +37,7 @@ class FaceDetector:
   threads at a time: it counts how long it has looked near the face alone.
 
   Attributes:
-    num_faces: faces seen when it last looked everywhere, of those it looked
-      for.
+    num_faces: faces seen when it last looked everywhere.
   """
 
   def __init__(self):
@@ -48,6 +49,7 @@ class FaceDetector:
       )
     self.num_faces = 0
     self._near_looks_left = 0
+    self._looks_left_to_count = 1
 
   def find(self, frame: np.ndarray, tracked: Box | None = None) -> Box | None:
     """Looks for the largest face.
@@ -101,9 +103,22 @@ class FaceDetector:
         minSize=(min_px, min_px),
       )
       self.num_faces = len(boxes)
-      if self.num_faces:
+      if len(boxes) == 1 and min_px > least_px:
+        self.num_faces = self._count(grey, least_px)
+      if len(boxes):
         return _largest(boxes, scale)
     return None
+
+  def _count(self, grey: np.ndarray, min_px: int) -> int:
+    """Counts the small ones too, at every third call; else 1."""
+    self._looks_left_to_count -= 1
+    if self._looks_left_to_count:
+      return 1
+    self._looks_left_to_count = LOOKS_PER_COUNT
+    boxes = self._cascade.detectMultiScale(
+      grey, CASCADE_SCALE_STEP, CASCADE_MIN_NEIGHBOURS, minSize=(min_px, min_px)
+    )
+    return max(1, len(boxes))
 
 
 def _detection_scale(frame: np.ndarray) -> float:

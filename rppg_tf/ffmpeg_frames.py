@@ -6,6 +6,7 @@ Interlaced frames are made whole by FFmpeg's `bwdif`, one of each two fields.
 All others have the bytes that cv2.VideoCapture gives: swscale, bicubic.
 """
 
+import contextlib
 import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -32,7 +33,7 @@ class Orientation(NamedTuple):
 
 
 def decode(
-  stream: av.VideoStream, packets: Iterable[av.Packet]
+  stream: av.VideoStream, packets: Iterable[av.Packet | None]
 ) -> Iterator[tuple[np.ndarray | None, float]]:
   """Yields (frame, time): uint8 (height, width, 3) BGR, and seconds.
 
@@ -40,7 +41,7 @@ def decode(
 
   Args:
     stream: of the packets; decoded by its codec context.
-    packets: none of them empty.
+    packets: none of them empty; None for one that is not to be had.
   """
   convert = VideoReformatter().reformat
   for frame in _deinterlaced(_decoded(stream.codec_context, packets)):
@@ -106,20 +107,16 @@ def _shown(frame_bgr: np.ndarray, how: Orientation) -> np.ndarray:
 
 
 def _decoded(
-  codec: av.VideoCodecContext, packets: Iterable[av.Packet]
+  codec: av.VideoCodecContext, packets: Iterable[av.Packet | None]
 ) -> Iterator[av.VideoFrame | None]:
   for packet in packets:
-    yield from _frames_of(codec, packet)
-  yield from _frames_of(codec, None)
-
-
-def _frames_of(
-  codec: av.VideoCodecContext, packet: av.Packet | None
-) -> list[av.VideoFrame | None]:
-  try:
-    return codec.decode(packet)
-  except av.FFmpegError:
-    return [None] if packet is not None else []
+    try:
+      yield from [None] if packet is None else codec.decode(packet)
+    except av.FFmpegError:
+      yield None
+  # Of these too: the decoder has held frames back.
+  with contextlib.suppress(av.FFmpegError):
+    yield from codec.decode(None)
 
 
 def _deinterlaced(

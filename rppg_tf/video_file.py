@@ -13,6 +13,7 @@ import numpy as np
 _MAX_PIXELS = 2**26
 # Where a file is damaged FFmpeg reads on; it has to get somewhere.
 _MAX_READ_ERRORS = 1000
+_CHUNK_HEAD_BYTES = 8  # of AVI
 # A header may claim as much more than there is: sound is longer than pictures.
 _MAX_MISSING_S = 1.0
 
@@ -57,8 +58,13 @@ class VideoFile:
     self._num_packets = 0
     self._end_s = 0.0
 
-  def packets(self) -> Iterator[av.Packet]:
-    """Yields the stream's packets; where the file is damaged it reads on."""
+  def packets(self) -> Iterator[av.Packet | None]:
+    """Yields the stream's packets; where the file is damaged it reads on.
+
+    None stands for one that the index of an AVI has and FFmpeg skips.
+    """
+    is_avi = self._container.format.name == 'avi'
+    index = _AviIndex(self.stream) if is_avi else None
     num_errors = 0
     while num_errors < _MAX_READ_ERRORS:
       try:
@@ -66,7 +72,9 @@ class VideoFile:
           # Empty ones say: the same frame again; or that there are no more.
           if not packet.size:
             continue
-          self._note(packet)
+          num_skipped = index.correct(packet) if index else 0
+          yield from itertools.repeat(None, num_skipped)
+          self._note(packet, num_skipped)
           yield packet
         return
       except av.FFmpegError:
@@ -85,8 +93,8 @@ class VideoFile:
     """Closes the file."""
     self._container.close()
 
-  def _note(self, packet: av.Packet) -> None:
-    self._num_packets += 1
+  def _note(self, packet: av.Packet, num_skipped: int) -> None:
+    self._num_packets += 1 + num_skipped
     end_s = time_s(packet, self.stream)
     if packet.duration:
       end_s += float(packet.duration * packet.time_base)
@@ -106,6 +114,40 @@ class VideoFile:
     if len(self._container.streams) == 1 and self._container.duration:
       return self._container.duration / av.time_base
     return 0.0
+
+
+class _AviIndex:
+  """Where each frame of an AVI is, and so which were skipped.
+
+  In an AVI a frame's number is its time. FFmpeg goes on counting behind what
+  it skips, as if nothing were missing.
+  """
+
+  def __init__(self, stream: av.VideoStream):
+    self._entries = stream.index_entries
+    self._next = 0
+
+  def correct(self, packet: av.Packet) -> int:
+    """Gives a packet its time; returns how many before it were skipped."""
+    start = (packet.pos or 0) - _CHUNK_HEAD_BYTES
+    num_skipped = 0
+    while self._next < len(self._entries):
+      entry = self._entries[self._next]
+      if entry.pos > start:
+        return 0
+      self._next += 1
+      if entry.pos == start:
+        self._shift(packet, entry.timestamp)
+        return num_skipped
+      num_skipped += entry.size > 0
+    return 0
+
+  def _shift(self, packet: av.Packet, ticks: int) -> None:
+    if packet.dts in (None, ticks):
+      return
+    if packet.pts is not None:
+      packet.pts += ticks - packet.dts
+    packet.dts = ticks
 
 
 def time_s(item: av.Packet | av.VideoFrame, stream: av.VideoStream) -> float:
@@ -183,7 +225,7 @@ def _reason(name: str, error: Exception) -> str:
 def _video_stream(
   container: av.container.InputContainer, name: str
 ) -> av.VideoStream:
-  """The first video stream that is no cover picture."""
+  """The main video stream, no cover picture."""
   if container.format.name.endswith('_pipe') or 'image2' in (
     container.format.name
   ):
@@ -193,6 +235,9 @@ def _video_stream(
     for stream in container.streams.video
     if av.stream.Disposition.attached_pic not in stream.disposition
   ]
+  best = container.streams.best('video')
+  if best in streams:
+    streams = [best]
   if not streams:
     raise UnreadableError(
       f'{name}: no pictures in it, only '

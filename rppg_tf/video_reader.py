@@ -8,6 +8,7 @@ by this reader: the same bytes.
 """
 
 import itertools
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -140,15 +141,18 @@ class VideoReader:
     Of interlaced Motion-JPEG it is a field, of other codecs no JPEG.
     """
     stream = self._file.stream
-    if stream.codec_context.name != 'mjpeg':
+    if packet is None or stream.codec_context.name != 'mjpeg':
       return False
     frame_bgr = JpegFrame(video_file.content(packet)).decode()
     if frame_bgr is None:
       return False
     return ffmpeg_frames.is_plain(stream, packet, frame_bgr.shape[1::-1])
 
-  def _jpegs(self, packets) -> Iterator[tuple[JpegFrame, float]]:
+  def _jpegs(self, packets) -> Iterator[tuple[JpegFrame | None, float]]:
     for packet in packets:
+      if packet is None:
+        yield None, math.nan
+        continue
       yield (
         JpegFrame(video_file.content(packet)),
         video_file.time_s(packet, self._file.stream),

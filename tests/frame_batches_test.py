@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pytest
 from skimage import data
 
 from rppg_tf import evaluation, frame_batches, recordings, video_reader
@@ -27,15 +28,18 @@ def test_predict_sees_the_bytes_that_tfds_build_stores(tmp_path):
   assert len(batch.codes) == 391 and batch.face_found.all()
 
 
-def test_of_two_faces_the_largest_is_measured_and_told_once():
+@pytest.mark.parametrize('since_s', [0, 2])
+def test_of_two_faces_the_largest_is_measured_and_told_once(since_s):
   face = data.astronaut()[:320, 80:400, ::-1]
   large, small = cv2.resize(face, (240, 240)), cv2.resize(face, (130, 130))
-  frame = np.full((240, 400, 3), 127, np.uint8)
-  frame[:, :240] = large
-  frame[50:180, 255:385] = small
+  one = np.full((240, 400, 3), 127, np.uint8)
+  one[:, :240] = large
+  two = one.copy()
+  two[50:180, 255:385] = small
+  frames = [(two if n >= 2 * since_s else one, n / 2) for n in range(20)]
   told = []
   batches = frame_batches.cut_batches(
-    [(frame, n / 4) for n in range(20)], 'inner', 'normalise', 8, told.append
+    frames, 'inner', 'normalise', 8, told.append
   )
   boxes = [batch.box for batch in batches]
   assert len(boxes) == 3
