@@ -341,7 +341,7 @@ def _mp4_changes():
 def _other_changes():
   scale = b'\x2a\xd7\xb1\x83'
   for label, value, truth in (
-    ('clock-zero', b'\0\0\0', 'none'),
+    ('clock-zero', b'\0\0\0', 'own'),
     ('clock-one', b'\0\0\1', 'none'),
     ('clock-huge', b'\xff\xff\xff', 'own'),
   ):

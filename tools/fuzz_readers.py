@@ -152,10 +152,14 @@ def _read_all(variants, work_dir: pathlib.Path) -> list[fuzz_runs.Outcome]:
   )
 
   def read(variant) -> list[fuzz_runs.Outcome]:
-    _make(variant, work_dir / 'variants')
-    outcomes = [runner.predict(variant)]
-    if variant.name.endswith('.avi') and variant.argument is None:
-      outcomes.append(runner.read_recording(variant))
+    try:
+      _make(variant, work_dir / 'variants')
+    except (ValueError, OSError) as error:
+      detail = f'{type(error).__name__}: {error}'
+      unmade = (variant.name, variant.kind, 'none', 'not made', detail)
+      outcomes = [fuzz_runs.Outcome(*unmade)]
+    else:
+      outcomes = runner.read(variant)
     for outcome in outcomes:
       if outcome.is_fault:
         print(outcome.line(), flush=True)

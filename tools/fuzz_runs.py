@@ -95,7 +95,14 @@ class Runner:
     self._ground_truth = ground_truth.absolute()
     self._time_limit_s = time_limit_s
 
-  def predict(self, variant: Variant) -> Outcome:
+  def read(self, variant: Variant) -> list[Outcome]:
+    """Runs every reader that a variant is for: AVI also the build's."""
+    outcomes = [self._predict(variant)]
+    if variant.name.endswith('.avi') and variant.argument is None:
+      outcomes.append(self._read_recording(variant))
+    return outcomes
+
+  def _predict(self, variant: Variant) -> Outcome:
     """Runs `python -m rppg_tf.predict` on a variant."""
     path = self._variants_dir / variant.name
     argument = path if variant.argument is None else variant.argument
@@ -110,7 +117,7 @@ class Runner:
       fault = _judge_predict(variant, path, done, text, left)
     return Outcome(variant.name, variant.kind, 'predict', *fault)
 
-  def read_recording(self, variant: Variant) -> Outcome:
+  def _read_recording(self, variant: Variant) -> Outcome:
     """Reads a variant as the dataset build reads a recording."""
     with tempfile.TemporaryDirectory() as parent:
       folder = pathlib.Path(parent) / 'subject1'

@@ -347,7 +347,9 @@ def times(clip: Clip, rng: np.random.Generator) -> list[Variant]:
     mjpeg = Track('mjpeg', 'yuvj444p', rate_hz=rate_hz)
     add(f'{label}.avi', truth, track=mjpeg)
   for rate_hz in (1, 5, 60, 240, 1000, 90000):
-    add(f'{rate_hz}Hz.avi', (), track=Track('mpeg4', rate_hz=rate_hz))
+    add(
+      f'{rate_hz}Hz.avi', (), track=Track('mjpeg', 'yuvj420p', rate_hz=rate_hz)
+    )
   _add_offsets(add, same, clock, ticks)
   _add_jumps(add, same, clock, ticks)
   _add_b_frames(add, same)
@@ -360,7 +362,7 @@ def _add_offsets(add, same, clock, ticks) -> None:
   add('late.mp4', same, track=clock(ticks=ticks + late))
   add('late.mkv', same, track=clock(ticks=ticks + 90000 * 100_000))
   add('wraps.ts', same, track=clock(ticks=ticks + 2**33 - 5 * 90000))
-  for suffix in ('mp4', 'mkv', 'nut', 'ts'):
+  for suffix in ('mp4', 'mkv', 'ts'):
     add(
       f'negative.{suffix}',
       same,
@@ -375,8 +377,8 @@ def _add_jumps(add, same, clock, ticks) -> None:
     later = ticks.copy()
     later[half:] += pause_s * 90000
     add(f'pause-{name}.mkv', same, track=clock(ticks=later))
-  for suffix in ('mkv', 'nut', 'flv'):
-    track = Track('flv' if suffix == 'flv' else 'libx264')
+  for suffix, codec in (('mkv', 'libx264'), ('flv', 'flv'), ('asf', 'wmv2')):
+    track = Track(codec)
     add(f'standing.{suffix}', (), track=track, change=_at_zero)
 
 
