@@ -8,9 +8,11 @@ import dataclasses
 import functools
 import os
 import pathlib
+import struct
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
+import av
 import cv2
 import numpy as np
 
@@ -428,6 +430,10 @@ def streams(clip: Clip) -> list[Variant]:
   attached = fuzz_media.attachment('cover.jpg', 'image/jpeg', jpeg)
   make = _writer(clip.frames, Track(), before=[attached])
   add('attached-cover.mkv', same, make, is_readable=True)
+  mjpeg = Track('mjpeg', 'yuvj420p')
+  for suffix in ('avi', 'mp4', 'mkv'):
+    make = _writer(clip.frames, mjpeg, change=_with_exif)
+    add(f'exif.{suffix}', same, make, is_readable=True)
   small = fuzz_media.second_video([cover[:96, :96]] * 300, Track())
   large = fuzz_media.second_video([cover.repeat(4, 0)] * 30, Track())
   # Which of two videos is meant is open; a wrong rate is not.
@@ -442,6 +448,20 @@ def streams(clip: Clip) -> list[Variant]:
     add(f'sound-only.{suffix}', (), _sound_writer(codec))
   add('sound-and-cover.m4a', (), _sound_writer('aac', [picture]))
   return variants
+
+
+def _with_exif(packet: av.Packet) -> av.Packet:
+  """Puts into a JPEG what a camera adds."""
+  # Of TIFF: one entry, orientation (0x112), one short (3), upright (1).
+  tiff = struct.pack('<2sHIHHHIHHI', b'II', 42, 8, 1, 0x112, 3, 1, 1, 0, 0)
+  exif = b'Exif\0\0' + tiff
+  segment = b'\xff\xe1' + struct.pack('>H', len(exif) + 2) + exif
+  jpeg = bytes(packet)
+  changed = av.Packet(jpeg[:2] + segment + jpeg[2:])
+  changed.pts, changed.dts = packet.pts, packet.dts
+  changed.time_base, changed.duration = packet.time_base, packet.duration
+  changed.stream, changed.is_keyframe = packet.stream, True
+  return changed
 
 
 def _sound_writer(codec: str, others: Sequence[Callable] = ()) -> Callable:
