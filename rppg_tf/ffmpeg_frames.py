@@ -20,6 +20,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from rppg_tf.video_file import time_s
 
+# Of AVFieldOrder, behind which come the orders of two fields.
+_PROGRESSIVE = 1
 # cv2.flip's codes.
 _FLIP_VERTICALLY, _FLIP_HORIZONTALLY = 0, 1
 
@@ -33,7 +35,9 @@ class Orientation(NamedTuple):
 
 
 def decode(
-  stream: av.VideoStream, packets: Iterable[av.Packet | None]
+  stream: av.VideoStream,
+  packets: Iterable[av.Packet | None],
+  holds_fields: bool = False,
 ) -> Iterator[tuple[np.ndarray | None, float]]:
   """Yields (frame, time): uint8 (height, width, 3) BGR, and seconds.
 
@@ -42,9 +46,12 @@ def decode(
   Args:
     stream: of the packets; decoded by its codec context.
     packets: none of them empty; None for one that is not to be had.
+    holds_fields: every frame is interlaced, whether its decoder says so or not.
   """
   convert = VideoReformatter().reformat
-  for frame in _deinterlaced(_decoded(stream.codec_context, packets)):
+  codec = stream.codec_context
+  holds_fields |= codec.field_order > _PROGRESSIVE
+  for frame in _deinterlaced(_decoded(codec, packets), holds_fields):
     if frame is None or frame.is_corrupt:
       yield None, math.nan if frame is None else time_s(frame, stream)
       continue
@@ -120,7 +127,7 @@ def _decoded(
 
 
 def _deinterlaced(
-  frames: Iterable[av.VideoFrame | None],
+  frames: Iterable[av.VideoFrame | None], holds_fields: bool
 ) -> Iterator[av.VideoFrame | None]:
   """From the first interlaced frame on all go through the filter."""
   graph, kind = None, None
@@ -131,8 +138,8 @@ def _deinterlaced(
     if graph and kind != _kind(frame):
       yield from _filtered(graph, None)
       graph = None
-    if frame.interlaced_frame and not graph:
-      graph, kind = _deinterlacer(frame), _kind(frame)
+    if (holds_fields or frame.interlaced_frame) and not graph:
+      graph, kind = _deinterlacer(frame, holds_fields), _kind(frame)
     yield from _filtered(graph, frame) if graph else [frame]
   if graph:
     yield from _filtered(graph, None)
@@ -142,7 +149,7 @@ def _kind(frame: av.VideoFrame) -> tuple[int, int, str]:
   return frame.width, frame.height, frame.format.name
 
 
-def _deinterlacer(frame: av.VideoFrame) -> av.filter.Graph:
+def _deinterlacer(frame: av.VideoFrame, holds_fields: bool) -> av.filter.Graph:
   graph = av.filter.Graph()
   source = graph.add_buffer(
     width=frame.width,
@@ -151,7 +158,8 @@ def _deinterlacer(frame: av.VideoFrame) -> av.filter.Graph:
     time_base=frame.time_base,
   )
   # One frame for two fields; progressive frames between pass as they are.
-  bwdif = graph.add('bwdif', 'mode=send_frame:deint=interlaced')
+  which = 'all' if holds_fields else 'interlaced'
+  bwdif = graph.add('bwdif', f'mode=send_frame:deint={which}')
   graph.link_nodes(source, bwdif, graph.add('buffersink')).configure()
   return graph
 

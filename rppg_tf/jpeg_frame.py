@@ -80,6 +80,10 @@ class JpegFrame(NamedTuple):
     return None if frame_bgr is None else frame_bgr[:num_rows]
 
 
+# Stands for a frame of any video that could not be decoded.
+LOST = JpegFrame(np.empty((1, 0), np.uint8))
+
+
 def _whole_or_none(packet: np.ndarray) -> np.ndarray | None:
   with jpeg_complaints.heard() as complaints:
     frame_bgr = cv2.imdecode(packet, _FLAGS)

@@ -3,6 +3,7 @@
 import itertools
 import math
 import os
+import re
 from collections.abc import Iterator
 
 import av
@@ -14,6 +15,9 @@ _MAX_PIXELS = 2**26
 # Where a file is damaged FFmpeg reads on; it has to get somewhere.
 _MAX_READ_ERRORS = 1000
 _CHUNK_HEAD_BYTES = 8  # of AVI
+_Y4M_HEAD_BYTES = 256
+# A count that asks for so many times the file's bytes is damaged itself.
+_MAX_CLAIM = 20
 # A header may claim as much more than there is: sound is longer than pictures.
 _MAX_MISSING_S = 1.0
 
@@ -54,8 +58,9 @@ class VideoFile:
     self.header_frames = self.stream.frames or self._frames_by_duration()
     self.has_times = not (
       self._container.format.flags & av.format.Flags.no_timestamps.value
+      or _is_y4m_without_rate(self._container, path)
     )
-    self._num_packets = 0
+    self._num_packets = self._num_bytes = 0
     self._end_s = 0.0
 
   def packets(self) -> Iterator[av.Packet | None]:
@@ -81,7 +86,13 @@ class VideoFile:
         num_errors += 1
 
   def num_missing(self) -> int:
-    """Frames that the header claims beyond what `packets` has yielded."""
+    """Frames that the header claims beyond what `packets` has yielded.
+
+    0 if it claims more than a file of which a twentieth is left could hold.
+    """
+    claimed_bytes = self.stream.frames * self._num_bytes
+    if claimed_bytes > _MAX_CLAIM * self._container.size * self._num_packets:
+      return 0
     if self.stream.frames:
       return max(0, self.stream.frames - self._num_packets)
     missing_s = self._duration_s() - self._end_s
@@ -95,6 +106,7 @@ class VideoFile:
 
   def _note(self, packet: av.Packet, num_skipped: int) -> None:
     self._num_packets += 1 + num_skipped
+    self._num_bytes += packet.size
     end_s = time_s(packet, self.stream)
     if packet.duration:
       end_s += float(packet.duration * packet.time_base)
@@ -169,8 +181,12 @@ def content(packet: av.Packet) -> np.ndarray:
 
 
 def printable(path: str | os.PathLike) -> str:
-  """Returns a path as it can be printed, whatever its bytes."""
-  return os.fsencode(path).decode('utf-8', 'backslashreplace')
+  """Returns a path as it can be printed in one line, whatever its bytes."""
+  text = os.fsencode(path).decode('utf-8', 'backslashreplace')
+  return ''.join(
+    letter if letter.isprintable() else letter.encode('unicode_escape').decode()
+    for letter in text
+  )
 
 
 def _open(path: str, name: str) -> av.container.InputContainer:
@@ -211,6 +227,17 @@ def _existing(path: str | os.PathLike) -> str:
         f'{printable(path)}: a folder, not a video; give the path of one video'
       )
   raise UnreadableError(f'{printable(path)}: no such video; check the path')
+
+
+def _is_y4m_without_rate(
+  container: av.container.InputContainer, path: str
+) -> bool:
+  """Whether FFmpeg has taken 25 frames/s for a rate that is not there."""
+  if container.format.name != 'yuv4mpegpipe':
+    return False
+  with open(path, 'rb') as file:
+    rate = re.search(rb' F(\d+):(\d+)', file.readline(_Y4M_HEAD_BYTES))
+  return rate is None or 0 in map(int, rate.groups())
 
 
 def _reason(name: str, error: Exception) -> str:

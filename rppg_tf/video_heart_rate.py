@@ -32,7 +32,7 @@ from rppg_tf.entry_point import InputError
 from rppg_tf.face_frames import Frame
 from rppg_tf.frame_batches import Batch
 from rppg_tf.int8_cnn import Int8SpatialCnn
-from rppg_tf.jpeg_frame import decoded
+from rppg_tf.jpeg_frame import LOST, decoded
 
 BACKENDS = ('int8', 'keras')
 
@@ -172,10 +172,10 @@ def elapsed_times(
     InputError: from the start on, times are missing, stand still or go back.
   """
   frames = iter(frames)
-  judged = list(itertools.islice(frames, _NUM_JUDGED_FRAMES))
-  times_s = np.array([time_s for _, time_s in judged])
+  judged = _first_frames(frames)
+  times_s = np.array([at_s for frame, at_s in judged if frame is not LOST])
   known_s = times_s[np.isfinite(times_s)]
-  if not _are_usable(known_s, len(judged)):
+  if not _are_usable(known_s, len(times_s)):
     raise InputError(
       f'{name}: no usable time stamps; give its frame rate by --fps'
     )
@@ -193,6 +193,18 @@ def elapsed_times(
       joined = True
     last_s = time_s
     yield frame, time_s - origin_s
+
+
+def _first_frames(frames: Iterator[tuple[Frame, float]]) -> list:
+  """Takes what comes up to the eighth frame that is not lost."""
+  taken, num_frames = [], 0
+  while num_frames < _NUM_JUDGED_FRAMES:
+    try:
+      taken.append(next(frames))
+    except StopIteration:
+      break
+    num_frames += taken[-1][0] is not LOST
+  return taken
 
 
 def _are_usable(known_s: np.ndarray, num_frames: int) -> bool:

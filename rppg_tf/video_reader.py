@@ -11,22 +11,20 @@ import itertools
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+import av
 import cv2
 import numpy as np
 
 from rppg_tf import ffmpeg_frames, video_file
 from rppg_tf.entry_point import InputError
-from rppg_tf.jpeg_frame import JpegFrame, decoded
+from rppg_tf.jpeg_frame import LOST, JpegFrame, decoded
 
 # So many packets are tried until one tells how the video is to be decoded.
 _MAX_TRIED_PACKETS = 8
 # So many frames of another size are damage; more are another video.
 _MAX_OTHER_SIZES = 8
-
-# Stands for a frame that could not be decoded.
-_LOST = JpegFrame(np.empty((1, 0), np.uint8))
 
 
 class VideoError(InputError):
@@ -97,8 +95,8 @@ class VideoReader:
   def stored(self) -> Iterator[tuple[np.ndarray | JpegFrame, float]]:
     """Yields the same, but of Motion-JPEG each frame as a JpegFrame.
 
-    A frame that cannot be decoded is there, as a JpegFrame that cannot either:
-    the frames after it keep their numbers.
+    A frame that cannot be decoded is there, as jpeg_frame.LOST or a JpegFrame
+    that cannot either: the frames after it keep their numbers.
 
     Raises:
       VideoError: the frames change size.
@@ -123,32 +121,44 @@ class VideoReader:
       packets = self._file.packets()
       first = list(itertools.islice(packets, _MAX_TRIED_PACKETS))
       packets = itertools.chain(first, packets)
-      if any(map(self._is_whole_jpeg, first)):
+      size_px = next(filter(None, map(self._whole_jpeg_px, first)), None)
+      if size_px:
         frames = self._jpegs(packets)
       else:
-        frames = ffmpeg_frames.decode(self._file.stream, packets)
-      for index, (frame, time_s) in enumerate(self._of_one_size(frames)):
+        holds_fields = any(map(self._is_field, first))
+        frames = ffmpeg_frames.decode(self._file.stream, packets, holds_fields)
+      for index, (frame, time_s) in enumerate(
+        self._of_one_size(frames, size_px)
+      ):
         if self._rate_hz is not None:
           time_s = index / self._rate_hz
-        yield _LOST if frame is None else frame, time_s
+        yield LOST if frame is None else frame, time_s
       self.num_missing = self._file.num_missing()
     finally:
       self._file.close()
 
-  def _is_whole_jpeg(self, packet) -> bool:
-    """Whether a packet is a JPEG of the whole, upright frame.
-
-    Of interlaced Motion-JPEG it is a field, of other codecs no JPEG.
-    """
+  def _whole_jpeg_px(self, packet: av.Packet | None) -> tuple[int, int] | None:
+    """The size of a packet that is a JPEG of the whole, upright frame."""
     stream = self._file.stream
     if packet is None or stream.codec_context.name != 'mjpeg':
-      return False
+      return None
     frame_bgr = JpegFrame(video_file.content(packet)).decode()
     if frame_bgr is None:
-      return False
-    return ffmpeg_frames.is_plain(stream, packet, frame_bgr.shape[1::-1])
+      return None
+    size_px = frame_bgr.shape[1::-1]
+    return size_px if ffmpeg_frames.is_plain(stream, packet, size_px) else None
 
-  def _jpegs(self, packets) -> Iterator[tuple[JpegFrame | None, float]]:
+  def _is_field(self, packet: av.Packet | None) -> bool:
+    """Whether a packet begins with a JPEG of every other row."""
+    codec = self._file.stream.codec_context
+    if packet is None or codec.name != 'mjpeg':
+      return False
+    size_px = JpegFrame(video_file.content(packet)).size_px()
+    return size_px == (codec.width, codec.height // 2)
+
+  def _jpegs(
+    self, packets: Iterable[av.Packet | None]
+  ) -> Iterator[tuple[JpegFrame | None, float]]:
     for packet in packets:
       if packet is None:
         yield None, math.nan
@@ -158,9 +168,9 @@ class VideoReader:
         video_file.time_s(packet, self._file.stream),
       )
 
-  def _of_one_size(self, frames):
+  def _of_one_size(self, frames, first_px: tuple[int, int] | None):
     """Makes frames of another size than the first None, up to eight."""
-    first_px, num_others = None, 0
+    num_others = 0
     for frame, time_s in frames:
       size_px = _size_px(frame)
       first_px = first_px or size_px

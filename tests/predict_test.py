@@ -103,6 +103,60 @@ def test_no_face_is_exit_code_3_and_no_number(tmp_path):
   assert not path.exists()
 
 
+def test_a_list_of_videos_gives_a_line_and_files_each(
+  pulsing_face, faceless, tmp_path
+):
+  words = [pulsing_face, f'--video={faceless}', 'absent.mp4']
+  done = _predict(*words, f'--json={tmp_path / "out"}')
+  assert done.returncode == 1
+  rate, none = done.stdout.splitlines()
+  assert re.fullmatch(rf'{pulsing_face}: .*heart rate.* of 4 estimates.*', rate)
+  assert none == f'{faceless}: no face found'
+  assert done.stderr == 'error: absent.mp4: no such video; check the path\n'
+  (path,) = (tmp_path / 'out').iterdir()
+  assert path.name == 'vid.json'
+  assert json.loads(path.read_text())['video'] == str(pulsing_face)
+  # Files of one name would replace each other.
+  done = _predict(pulsing_face, pulsing_face, f'--csv={tmp_path / "out"}')
+  commands.assert_refused(done, 'vid.csv: would be written for', 'rename')
+
+
+@pytest.fixture(scope='module')
+def faceless(tmp_path_factory):
+  """A second of grey; its path."""
+  folder = tmp_path_factory.mktemp('faceless') / 'subject2'
+  fake_recordings.write_recording(folder, num_frames=30, has_face=False)
+  return (folder / 'vid.avi').rename(folder / 'grey.avi')
+
+
+def test_what_is_lost_is_told(pulsing_face, tmp_path):
+  avi = bytearray(pulsing_face.read_bytes())
+  at = avi.index(b'movi') + 4
+  for number in range(200):
+    assert avi[at : at + 4] == b'00dc'
+    (length,) = struct.unpack('<I', avi[at + 4 : at + 8])
+    if number % 40 == 20:
+      avi[at + 8 : at + 8 + length] = bytes(length)
+    at += 8 + length + length % 2
+  path = tmp_path / 'vid.avi'
+  path.write_bytes(avi)
+  done = _predict(path, f'--json={tmp_path / "out.json"}')
+  assert done.returncode == 0, done.stderr
+  assert 'of 386 frames; 5 more frames could not be read' in done.stdout
+  result = json.loads((tmp_path / 'out.json').read_text())
+  assert (result['frames'], result['frames_lost']) == (386, 5)
+  assert all('confidence' in line for line in done.stderr.splitlines())
+
+
+def test_ten_seconds_are_enough(tmp_path):
+  path = tmp_path / 'face.mp4'
+  # The last frame begins at 9.96 s.
+  assert len(_write_timed_video(path, 24, 10)) == 240
+  done = _predict(path)
+  assert done.returncode == 0, done.stderr
+  assert 'of 1 estimates' in done.stdout
+
+
 def test_predict_is_the_whole_recording_bit_for_bit(pulsing_face, tmp_path):
   done = _predict(
     f'--video={pulsing_face}',
@@ -161,13 +215,13 @@ def test_a_face_at_72_bpm_reads_72_at_any_frame_times(rate_hz, tmp_path):
   np.testing.assert_allclose(raw_bpm, 72, atol=1)
 
 
-def _write_timed_video(path, rate_hz):
-  """12.2 s of a face pulsing at 72 BPM; returns the frames' times in s."""
+def _write_timed_video(path, rate_hz, duration_s=12.2):
+  """A face pulsing at 72 BPM; returns the frames' times in s."""
   if rate_hz == 'varying':
     durations = np.resize([0.5, 1, 1.5, 2, 0.5, 0.5], 366)
     rate_hz = 30
   else:
-    durations = np.ones(round(12.2 * rate_hz))
+    durations = np.ones(round(duration_s * rate_hz))
   time_s = np.append(0, np.cumsum(durations)[:-1]) / rate_hz
   face = cv2.resize(data.astronaut()[:320, 80:400, ::-1], (240, 240))
   fourcc = cv2.VideoWriter_fourcc(*'mp4v')
@@ -305,6 +359,7 @@ def test_bad_input_is_one_line(pulsing_face, tmp_path):
   for flags, parts in (
     ([], ['give either paths of videos or --camera']),
     ([video, '--camera=0'], ['give either']),
+    (['--camera=0', '--fps=30'], ['--fps is of videos']),
     (['--video=absent.mp4'], ['absent.mp4: no such video']),
     ([f'--video={text}'], ['text.avi', 'not a video']),
     (['--camera=63'], ['camera 63: cannot be opened']),

@@ -12,6 +12,7 @@ from rppg_tf import (
   contract,
   frame_batches,
   grid_stream,
+  jpeg_frame,
   run_directory,
 )
 from rppg_tf import video_heart_rate as heart_rate
@@ -115,6 +116,16 @@ def test_a_frame_without_a_time_gets_that_before():
     [0.0, 0.0, 1.0, 2.0, 2.0, 4.0],
     [],
   )
+
+
+def test_lost_frames_tell_nothing_of_the_times():
+  nan = float('nan')
+  lost = [(jpeg_frame.LOST, nan)] * 30
+  got = heart_rate.elapsed_times(lost, 'x.mp4', print)
+  assert [time_s for _, time_s in got] == [0.0] * 30
+  frames = [*lost, (None, 3.0), (None, 3.5)]
+  got = heart_rate.elapsed_times(frames, 'x.mp4', print)
+  assert [time_s for _, time_s in got] == [0.0] * 31 + [0.5]
 
 
 def test_times_that_jump_are_joined():

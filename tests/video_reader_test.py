@@ -1,10 +1,19 @@
 """The reader of every video: frames, times, and Motion-JPEG by itself."""
 
+import ctypes
+import itertools
+import os
+import pathlib
+import struct
+import threading
+import wave
+
+import av
 import cv2
 import numpy as np
 import pytest
 
-from rppg_tf import jpeg_frame, video_reader
+from rppg_tf import jpeg_complaints, jpeg_frame, video_reader
 from tests import fake_recordings
 from tools import mjpg_writer
 
@@ -104,7 +113,35 @@ def test_other_codecs_are_left_to_ffmpeg(tmp_path, name, fourcc):
   np.testing.assert_allclose(time_s, other_s, atol=1e-9)
 
 
-def test_interlaced_motion_jpeg_is_left_to_ffmpeg(tmp_path, monkeypatch):
+# --- Interlaced ---------------------------------------------------------------
+
+
+def _bars(num_frames=8):
+  """An edge that moves by 6 pixels from field to field, uint8 BGR."""
+  x = np.arange(_SIZE_PX[0])
+  frames = np.empty((num_frames, *_SIZE_PX[::-1], 3), np.uint8)
+  for t in range(num_frames):
+    for field in (0, 1):
+      row = np.where(x < 6 * (2 * t + field) % 48 + 8, 60, 190)
+      frames[t, field::2] = row[:, None]
+  return list(frames)
+
+
+def _encode(path, frames, codec='libx264', rotation=None, **options):
+  """Writes frames, uint8 BGR, by PyAV."""
+  with av.open(str(path), 'w') as container:
+    stream = container.add_stream(codec, rate=25, options=options)
+    stream.height, stream.width = frames[0].shape[:2]
+    stream.pix_fmt = 'yuv420p'
+    if rotation:
+      stream.set_display_rotation(*rotation)
+    for frame in frames:
+      container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, 'bgr24')))
+    container.mux(stream.encode())
+
+
+def _write_fields(path, frames, monkeypatch):
+  """Motion-JPEG of two JPEGs a frame."""
   encode = cv2.imencode
 
   def encode_fields(kind, frame, options):
@@ -112,21 +149,77 @@ def test_interlaced_motion_jpeg_is_left_to_ffmpeg(tmp_path, monkeypatch):
     return True, np.concatenate(fields)
 
   monkeypatch.setattr(mjpg_writer.cv2, 'imencode', encode_fields)
-  path = tmp_path / 'vid.avi'
-  _write_mjpg(path, _scenes())
-  frames, _ = _read(path)
-  assert frames.shape[1:] == (*_SIZE_PX[::-1], 3)
-  np.testing.assert_array_equal(frames, _by_opencv(path)[0])
+  _write_mjpg(path, frames)
 
 
-def test_a_jpeg_that_cannot_be_decoded_is_left_out(tmp_path, monkeypatch):
+@pytest.mark.parametrize('kind', ['mpeg2video', 'libx264', 'mjpeg'])
+def test_interlaced_video_is_deinterlaced(kind, tmp_path, monkeypatch):
+  frames = _bars()
+  path = tmp_path / ('vid.avi' if kind == 'mjpeg' else 'vid.mkv')
+  if kind == 'mjpeg':
+    _write_fields(path, frames, monkeypatch)
+  else:
+    options = {'flags': '+ilme+ildct', 'b': '4000k', 'x264-params': 'tff=1'}
+    _encode(path, frames, kind, **options)
+  got, time_s = _read(path)
+  assert got.shape == (8, *_SIZE_PX[::-1], 3)
+  np.testing.assert_allclose(time_s - time_s[0], np.arange(8) / 25, atol=2e-3)
+  # Rows of the other field stand out by 130; what is left is interpolated.
+  combs = [np.abs(np.diff(f.astype(int), axis=0)).mean() for f in frames]
+  left = [np.abs(np.diff(f.astype(int), axis=0)).mean() for f in got]
+  assert np.mean(left) < 0.25 * np.mean(combs)
+  # The rows of one field are as they were.
+  difference = np.abs(got.astype(int) - frames)
+  assert min(difference[:, start::2].mean() for start in (0, 1)) < 6
+
+
+# --- Orientation --------------------------------------------------------------
+
+_TURNS = {
+  (0, False, True): lambda frame: frame[::-1],
+  (0, True, False): lambda frame: frame[:, ::-1],
+  (180, False, False): lambda frame: frame[::-1, ::-1],
+  (90, False, False): np.rot90,
+  (-90, False, False): lambda frame: np.rot90(frame, -1),
+  (90, True, False): lambda frame: np.rot90(frame)[:, ::-1],
+  (90, False, True): lambda frame: np.rot90(frame)[::-1],
+}
+
+
+@pytest.mark.parametrize('rotation', _TURNS)
+def test_the_display_matrix_is_applied(rotation, tmp_path):
+  scenes = _scenes(3)
+  _encode(tmp_path / 'plain.mp4', scenes)
+  _encode(tmp_path / 'turned.mp4', scenes, rotation=rotation)
+  plain, _ = _read(tmp_path / 'plain.mp4')
+  turned, _ = _read(tmp_path / 'turned.mp4')
+  for frame, other in zip(plain, turned, strict=True):
+    np.testing.assert_array_equal(other, _TURNS[rotation](frame))
+
+
+# --- Damage -------------------------------------------------------------------
+
+
+def _without_scan(jpeg):
+  return np.zeros_like(jpeg)
+
+
+def _without_end(jpeg):
+  """libjpeg: Corrupt JPEG data: premature end of data segment."""
+  return np.concatenate([jpeg[:-40], jpeg[-2:]])
+
+
+@pytest.mark.parametrize('spoil', [_without_scan, _without_end])
+def test_a_jpeg_that_is_damaged_is_left_out(
+  spoil, tmp_path, monkeypatch, capfd
+):
   encode = cv2.imencode
   calls = []
 
   def spoil_the_fifth(*arguments):
     calls.append(1)
     ok, jpeg = encode(*arguments)
-    return ok, np.zeros_like(jpeg) if len(calls) == 5 else jpeg
+    return ok, spoil(jpeg) if len(calls) == 5 else jpeg
 
   monkeypatch.setattr(mjpg_writer.cv2, 'imencode', spoil_the_fifth)
   path = tmp_path / 'vid.avi'
@@ -135,6 +228,7 @@ def test_a_jpeg_that_cannot_be_decoded_is_left_out(tmp_path, monkeypatch):
   np.testing.assert_allclose(
     25 * time_s, [0, 1, 2, 3, 5, 6, 7, 8, 9], atol=1e-4
   )
+  assert capfd.readouterr().err == ''
 
 
 _SAMPLINGS = {
@@ -189,6 +283,170 @@ def test_a_video_cut_short_gives_what_is_there(good, tmp_path):
   path.write_bytes(good.read_bytes())
   fake_recordings.truncate(path)
   assert 0 < len(_read(path)[1]) < fake_recordings.NUM_FRAMES
+
+
+def _chunks(avi):
+  """Offset and length of each frame's chunk in an AVI of MjpgWriter."""
+  at, found = avi.index(b'movi') + 4, []
+  while avi[at : at + 4] == b'00dc':
+    (length,) = struct.unpack('<I', avi[at + 4 : at + 8])
+    found.append((at, 8 + length + length % 2))
+    at += found[-1][1]
+  return found
+
+
+def test_behind_a_hole_in_an_avi_times_are_as_before(tmp_path):
+  path = tmp_path / 'vid.avi'
+  _write_mjpg(path, _scenes(20))
+  avi = bytearray(path.read_bytes())
+  (start, _), (end, _) = (_chunks(avi)[n] for n in (8, 11))
+  avi[start:end] = bytes(end - start)
+  path.write_bytes(avi)
+  reader = video_reader.VideoReader(path)
+  numbers = [round(25 * time_s) for _, time_s in reader]
+  assert numbers == [*range(8), *range(11, 20)]
+  assert (reader.num_stored, reader.num_missing) == (20, 0)
+
+
+def test_raw_video_is_read_on_behind_a_frame_that_is_too_short(tmp_path):
+  path = tmp_path / 'vid.avi'
+  with av.open(str(path), 'w') as container:
+    stream = container.add_stream('rawvideo', rate=25)
+    stream.width, stream.height, stream.pix_fmt = *_SIZE_PX, 'bgr24'
+    for number, scene in enumerate(_scenes()):
+      frame = av.VideoFrame.from_ndarray(scene, 'bgr24')
+      for packet in stream.encode(frame):
+        short = av.Packet(bytes(packet)[: 99 if number == 4 else None])
+        short.stream, short.pts, short.dts = stream, packet.pts, packet.dts
+        short.time_base = packet.time_base
+        container.mux(short)
+  reader = video_reader.VideoReader(path)
+  frames = [frame for frame, _ in reader]
+  assert (len(frames), reader.num_stored) == (9, 10)
+  np.testing.assert_array_equal(frames[-1], _scenes()[-1])
+
+
+def test_what_others_print_meanwhile_is_printed(capfd):
+  with jpeg_complaints.heard() as complaints:
+    thread = threading.Thread(target=_print_on_stderr, args=(b'other\n',))
+    thread.start()
+    thread.join()
+    _print_on_stderr(b'own\n')
+  _print_on_stderr(b'later\n')
+  assert complaints == [b'own\n']
+  assert capfd.readouterr().err == 'other\nlater\n'
+
+
+def _print_on_stderr(text):
+  libc = ctypes.CDLL(None)
+  libc.fputs.argtypes = ctypes.c_char_p, ctypes.c_void_p
+  libc.fputs(text, ctypes.c_void_p.in_dll(libc, 'stderr'))
+
+
+def test_padding_of_a_jpeg_is_no_damage():
+  packet = _jpeg(np.full((240, 180, 3), 90, np.uint8)).packet[0]
+  for num_bytes, is_good in ((8, True), (40, False)):
+    padded = np.concatenate(
+      [packet[:-2], np.full(num_bytes, 17, np.uint8), packet[-2:]]
+    )
+    frame = jpeg_frame.JpegFrame(padded[None]).decode()
+    assert (frame is not None) == is_good
+
+
+def test_a_video_that_breaks_off_says_how_much_is_missing(good, tmp_path):
+  path = tmp_path / 'cut.avi'
+  path.write_bytes(good.read_bytes())
+  fake_recordings.truncate(path)
+  reader = video_reader.VideoReader(path)
+  assert len(list(reader)) < reader.num_stored + reader.num_missing == 120
+
+
+def test_a_count_that_cannot_be_is_not_believed(tmp_path):
+  path = tmp_path / 'vid.avi'
+  _write_mjpg(path, _scenes())
+  avi = bytearray(path.read_bytes())
+  # dwLength of the stream's header.
+  at = avi.index(b'strh') + 8 + 32
+  assert avi[at : at + 4] == struct.pack('<I', 10)
+  avi[at : at + 4] = b'\xff' * 4
+  path.write_bytes(avi)
+  reader = video_reader.VideoReader(path)
+  assert (len(list(reader)), reader.num_missing) == (10, 0)
+
+
+# --- Names, times and refusals ------------------------------------------------
+
+
+@pytest.mark.parametrize('name', [b'10:22:33.avi', b'caf\xe9.avi', b'%03d.avi'])
+def test_any_file_name_is_opened(good, tmp_path, name):
+  path = os.fsdecode(os.fsencode(tmp_path) + b'/' + name)
+  pathlib.Path(path).write_bytes(good.read_bytes())
+  assert len(_read(path)[0]) == fake_recordings.NUM_FRAMES
+
+
+def test_a_tilde_is_the_home_folder(good, monkeypatch):
+  monkeypatch.setenv('HOME', str(good.parent))
+  assert video_reader.VideoReader('~/vid.avi').header_frames == 120
+  with pytest.raises(video_reader.VideoError, match=r'^a\\nb: no such'):
+    video_reader.VideoReader('a\nb')
+
+
+@pytest.mark.parametrize('rate', ['', ' F0:0'])
+def test_y4m_without_a_rate_needs_one(rate, tmp_path):
+  path = tmp_path / 'vid.y4m'
+  frame = b'FRAME\n' + bytes(64 * 48 * 3 // 2)
+  path.write_bytes(f'YUV4MPEG2 W64 H48{rate}\n'.encode() + 3 * frame)
+  with pytest.raises(video_reader.VideoError, match=r'without times.*--fps'):
+    video_reader.VideoReader(path)
+
+
+@pytest.mark.parametrize('name', ['vid.mjpeg', 'vid.h264'])
+def test_a_stream_without_times_needs_a_rate(tmp_path, name):
+  path = tmp_path / name
+  if name == 'vid.h264':
+    _encode(path, _scenes())
+  else:
+    jpegs = [cv2.imencode('.jpg', scene)[1] for scene in _scenes()]
+    path.write_bytes(b''.join(jpeg.tobytes() for jpeg in jpegs))
+  with pytest.raises(video_reader.VideoError, match=r'without times.*--fps'):
+    video_reader.VideoReader(path)
+  pairs = list(video_reader.VideoReader(path, rate_hz=20))
+  np.testing.assert_allclose([at for _, at in pairs], np.arange(10) / 20)
+
+
+def test_frames_that_change_size_are_refused(tmp_path, monkeypatch):
+  encode = cv2.imencode
+  sizes = itertools.chain([_SIZE_PX] * 9, itertools.repeat((32, 24)))
+  monkeypatch.setattr(
+    mjpg_writer.cv2,
+    'imencode',
+    lambda kind, frame, options: encode(
+      kind, cv2.resize(frame, next(sizes)), options
+    ),
+  )
+  path = tmp_path / 'vid.avi'
+  _write_mjpg(path, _scenes(12))
+  assert len(_read(path)[0]) == 9
+  sizes = itertools.chain([_SIZE_PX], itertools.repeat((32, 24)))
+  _write_mjpg(path, _scenes(12))
+  with pytest.raises(video_reader.VideoError, match='64x48 to 32x24'):
+    _read(path)
+
+
+def test_what_is_no_video_is_named(tmp_path):
+  picture = tmp_path / 'face.jpg'
+  cv2.imwrite(str(picture), _scenes()[0])
+  sound = tmp_path / 'sound.wav'
+  with wave.open(str(sound), 'wb') as file:
+    file.setparams((1, 2, 8000, 0, 'NONE', ''))
+    file.writeframes(bytes(8000))
+  for path, reason in (
+    (picture, 'a picture, not a video'),
+    (sound, 'no pictures in it, only audio'),
+    (tmp_path, 'a folder, not a video'),
+  ):
+    with pytest.raises(video_reader.VideoError, match=reason):
+      video_reader.VideoReader(path)
 
 
 def test_refusals(tmp_path):
