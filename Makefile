@@ -16,72 +16,86 @@ RUN := $(DEMO)/run
 
 setup: .venv/installed
 
+# $(call logged,LOG,COMMAND): what it prints goes to a log, which is shown if
+# it fails.
+logged = ( $(2) ) >$(1) 2>&1 || \
+  { cat $(1); echo "make: failed; the lines above are $(1)"; exit 1; } >&2
+# $(call step,NAME,COMMAND): the same, with the log's last line and the time.
+step = @mkdir -p $(DEMO)/logs; log=$(DEMO)/logs/$(1).log; \
+  echo "demo: $(1) (log: $$log)"; begin_s=$$(date +%s); \
+  $(call logged,$$log,$(2)); \
+  echo "  $$(tail -n 1 $$log) [$$(($$(date +%s) - begin_s)) s]"
+pip = $(BIN)/pip install --quiet --disable-pip-version-check
+
 # Stamps are touched last: what was interrupted starts again.
 .venv/installed: requirements.txt pyproject.toml apt-packages.txt
+	@mkdir -p build
 	@missing=$$(for package in $$(cat apt-packages.txt); do \
 	  dpkg -s $$package >/dev/null 2>&1 || echo $$package; done; \
 	  $(PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3.11-venv); \
 	if [ -n "$$missing" ]; then \
-	  $(SUDO) apt-get update -qq && \
-	  $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; fi
-	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	  echo "setup: installs" $$missing; \
+	  $(call logged,build/apt.log,$(SUDO) apt-get update && $(SUDO) \
+	    env DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y --no-install-recommends $$missing); fi
+	@echo "setup: .venv of requirements.txt"
+	@$(call logged,build/pip.log,$(PYTHON) -m venv .venv && \
+	  $(pip) -r requirements.txt && $(pip) --no-deps -e .)
 	@touch $@
 
-# The extra [pytorch]: what its tests need beside.
-.venv/pytorch: .venv/installed requirements-pytorch.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check \
-	  -r requirements-pytorch.txt
-	@touch $@
-
-# The extra [onnx]: what its tests need beside.
-.venv/onnx: .venv/installed requirements-onnx.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check \
-	  -r requirements-onnx.txt
+# The extras [pytorch] and [onnx]: what their tests need beside.
+.venv/pytorch .venv/onnx: .venv/%: requirements-%.txt .venv/installed
+	@echo "setup: $<"
+	@$(call logged,build/pip_$*.log,$(pip) -r $<)
 	@touch $@
 
 # --- Demo: rendered recordings in, heart rate out ---------------------------
 
 $(DEMO)/rendered: .venv/installed
-	rm -rf $(DEMO)/recordings
-	$(BIN)/python -m tools.render_recordings --output_dir=$(DEMO)/recordings \
-	  --num_recordings=36 --duration_s=20 --seed=1
+	@rm -rf $(DEMO)/recordings
+	$(call step,render,$(BIN)/python -m tools.render_recordings \
+	  --output_dir=$(DEMO)/recordings --num_recordings=36 --duration_s=20 \
+	  --seed=1)
 	@touch $@
 
 $(DEMO)/built: $(DEMO)/rendered
-	cd tfds_ubfc && $(BIN)/tfds build --config=inner --overwrite \
-	  --manual_dir=../$(DEMO)/recordings --data_dir=../$(DATA)
+	$(call step,build,cd tfds_ubfc && $(BIN)/tfds build --config=inner \
+	  --overwrite --manual_dir=../$(DEMO)/recordings --data_dir=../$(DATA) \
+	  && echo "dataset in" $(DATA)/tfds_ubfc/inner)
 	@touch $@
 
 $(DEMO)/trained: $(DEMO)/built
-	$(BIN)/python -m rppg_tf.train --flagfile=rppg_tf/flagfiles/demo.flags \
-	  --data_dir=$(DATA) --run_dir=$(RUN)
+	$(call step,train,$(BIN)/python -m rppg_tf.train \
+	  --flagfile=rppg_tf/flagfiles/demo.flags --data_dir=$(DATA) \
+	  --run_dir=$(RUN))
 	@touch $@
 
 $(DEMO)/quantised: $(DEMO)/trained
-	$(BIN)/python -m tools.export_tflite --data_dir=$(DATA) --run_dir=$(RUN)
+	$(call step,quantise,$(BIN)/python -m tools.export_tflite \
+	  --data_dir=$(DATA) --run_dir=$(RUN))
 	@touch $@
 
 demo: $(DEMO)/quantised
-	$(BIN)/python -m tools.emit_temporal_head --run_dir=$(RUN) \
-	  --output_dir=$(RUN)
-	$(BIN)/python -m rppg_tf.evaluate --data_dir=$(DATA) --run_dir=$(RUN)
-	$(BIN)/python -m rppg_tf.report --run_dir=$(RUN) \
-	  --html=$(DEMO)/report.html --summary=$(DEMO)/summary.json
+	$(call step,emit,$(BIN)/python -m tools.emit_temporal_head \
+	  --run_dir=$(RUN) --output_dir=$(RUN))
+	$(call step,evaluate,$(BIN)/python -m rppg_tf.evaluate \
+	  --data_dir=$(DATA) --run_dir=$(RUN))
+	$(call step,report,$(BIN)/python -m rppg_tf.report --run_dir=$(RUN) \
+	  --html=$(DEMO)/report.html --summary=$(DEMO)/summary.json)
 
 # --- Tests ------------------------------------------------------------------
 
 test: .venv/installed .venv/pytorch .venv/onnx
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(MAKE) -s -C firmware format-check
-	$(BIN)/python -m pytest -n 2 --dist loadfile \
-	  --no-loadscope-reorder --durations=20
+	@echo "test: ruff"
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check . || $(BIN)/ruff format --check .
+	@echo "test: pytest in two processes"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+	  --durations=10
 
 # What is slow, timed or statistical; prints the figures of docs/results.md.
 bench: .venv/installed .venv/pytorch .venv/onnx
-	$(BIN)/python -m pytest -m bench -s
+	@$(BIN)/python -m pytest -m bench -s
 
 # --- The model that ships ---------------------------------------------------
 

@@ -11,12 +11,13 @@ import pytest
 from tests.support import commands
 
 
-def _run_all(work, run_name: str, *flags: str) -> str:
+def _run_all(work, run_name: str, qat_epochs: int, *flags: str) -> str:
   """Trains, quantises, emits, evaluates; returns the report's last line."""
   run_dir, data_dir = f'--run_dir={work / run_name}', f'--data_dir={work}/data'
   commands.run_well(*commands.train(work, run_name, '--epochs=1', *flags))
   commands.run_well(
-    'tools.export_tflite', run_dir, data_dir, '--epochs=1', '--batch_size=1'
+    *('tools.export_tflite', run_dir, data_dir),
+    *(f'--epochs={qat_epochs}', '--batch_size=1'),
   )
   commands.run_well(
     'tools.emit_temporal_head', run_dir, f'--output_dir={work / run_name}'
@@ -28,8 +29,8 @@ def _run_all(work, run_name: str, *flags: str) -> str:
 @pytest.fixture(scope='module')
 def pulse_run(work):
   """A finished run of the pulse head and its report's last line."""
-  second = ('--head_epochs=1', '--patch_recordings=2')
-  return work / 'pulse', _run_all(work, 'pulse', *second)
+  second = ('--head_epochs=1', '--patch_recordings=1')
+  return work / 'pulse', _run_all(work, 'pulse', 1, *second)
 
 
 def test_pulse_run_holds_all_that_was_promised(pulse_run):
@@ -58,7 +59,8 @@ def test_nothing_half_written_is_left(pulse_run):
 
 
 def test_window_head_on_raw_pixels_runs_the_same_way(work):
-  _run_all(work, 'window', '--head=window', '--background=none')
+  # It is fine-tuned in import_pytorch_weights_test.py.
+  _run_all(work, 'window', 0, '--head=window', '--background=none')
   summary = json.loads((work / 'window' / 'summary.json').read_text())
   assert summary['parameters'] == 20_257
   assert summary['c_head_max_abs_diff_bpm'] <= 1.6e-5

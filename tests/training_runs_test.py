@@ -89,7 +89,7 @@ def test_a_table_of_predictions_teaches_both_phases(work):
     f'--data_dir={work / "data"}',
     f'--output={table}',
   )
-  assert last == f'{table}: 1,800 rows of 5 recordings'
+  assert last == f'{table}: 1,725 rows of 5 recordings'
   commands.run_well(
     *commands.train(work, 'taught', '--epochs=1', '--head_epochs=1'),
     f'--teacher={table}',

@@ -30,8 +30,8 @@ def recording(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def both_sides(recording):
-  """Frames of the recording, and what Python makes of them."""
-  return expect(recording)
+  """Two seconds of the recording, and what Python makes of them."""
+  return expect(recording, max_frames=60)
 
 
 def test_a_video_reads_the_same_on_the_host(both_sides):
@@ -39,15 +39,13 @@ def test_a_video_reads_the_same_on_the_host(both_sides):
   got = replay('host', frames)
   difference = stream.compare(expected, got)
   assert difference.is_same, difference
-  assert difference.num_estimates == 31
   assert np.any(got['codes']) and np.any(np.diff(got['features'], axis=0))
-  assert set(got['push_status'].tolist()) == {stream.OK}
-  final = got['estimate_status'][-1], got['estimate_status'][0]
-  assert final == (stream.OK, stream.NOT_READY)
+  assert set(got['push_status'].tolist()) == {firmware_stream.OK}
+  assert set(got['estimate_status'].tolist()) == {firmware_stream.NOT_READY}
 
 
 def test_host_and_m55_agree_to_the_bit_on_real_frames(both_sides):
-  frames, expected = (side[:40] for side in both_sides)
+  frames, expected = (side[:15] for side in both_sides)
   got = replay('qemu_scalar', frames)
   assert stream.compare(expected, got).is_same
   assert got.tobytes() == replay('host', frames).tobytes()
@@ -151,15 +149,13 @@ def test_run_firmware_prints_both_sides(recording):
   )
 
 
-@pytest.mark.parametrize(
-  ('target', 'num_crops'), [('host', 600), ('qemu', 100), ('qemu_scalar', 100)]
-)
-def test_the_cnn_is_litert(target, num_crops, tmp_path):
-  crops = emit_golden_vectors.make_crops(num_crops, seed=2)
+# On the M55 `make test` does the same with 60 others.
+def test_the_cnn_is_litert(tmp_path):
+  crops = emit_golden_vectors.make_crops(600, seed=2)
   expected = emit_golden_vectors.crop_features(
     crops, _RUN / run_directory.INT8_MODEL
   )
-  got = stream.run_crops(target, crops, tmp_path)
+  got = firmware_stream.run_crops('host', crops, tmp_path)
   np.testing.assert_array_equal(got, expected)
 
 

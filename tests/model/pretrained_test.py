@@ -32,6 +32,7 @@ def recording(tmp_path_factory):
     '--seed=72',
     '--heart_rate_bpm=72',
     '--duration_s=45',
+    '--fps=15',
   )
   read = recordings.read_recording(folder / 'DATASET_2' / 'subject7072')
   return estimators.with_codes(read, 'normalise')

@@ -73,7 +73,7 @@ def test_export_refuses_another_sequence_of_operators(monkeypatch):
 
 def test_the_first_ranges_are_those_of_the_data():
   cnn, codes = int8_models.trained_cnn(), int8_models.random_codes(96)
-  content = convert.convert(convert.quantisation_aware(cnn, codes, _INPUT))
+  content = int8_models.aware()
   images = calibration.values(codes, _INPUT)
   highest = [
     outputs.max()
@@ -90,8 +90,8 @@ def test_ranges_settle_in_fine_tuning():
   aware = convert.quantisation_aware(
     int8_models.trained_cnn(), int8_models.random_codes(96), _INPUT
   )
-  content = convert.convert(aware)
-  before = layers.describe(content)
+  content = int8_models.aware()
+  before = quantisation_layers.describe(content)
   codes = int8_models.random_codes(64, seed=6)
   lived = _is_alive(content, codes)
   assert lived.sum() >= 12  # of an untrained network some may be dead
@@ -115,20 +115,20 @@ def _is_alive(content: bytes, codes: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize('quantised', ['aware', 'post_training'])
 def test_folded_weights_give_the_same_file(quantised):
-  cnn = int8_models.trained_cnn()
-  codes = int8_models.random_codes(100)
-
-  def content(model):
-    if quantised == 'aware':
-      return convert.convert(convert.quantisation_aware(model, codes, _INPUT))
-    return convert.post_training(model, codes, _INPUT)
-
-  folded = fold_batch_norm(cnn)
+  folded = fold_batch_norm(int8_models.trained_cnn())
   assert fold_batch_norm(folded) is folded
+  if quantised == 'aware':
+    codes = int8_models.random_codes(96)
+    content = quantise.convert(
+      quantise.quantisation_aware(folded, codes, _INPUT)
+    )
+  else:
+    codes = int8_models.random_codes(100)
+    content = quantise.post_training(folded, codes, _INPUT)
   images = int8_models.random_codes(8, seed=3)
   for normed, plain in zip(
-    layers.int8_outputs(content(cnn), images),
-    layers.int8_outputs(content(folded), images),
+    quantisation_layers.int8_outputs(_FILES[quantised](), images),
+    quantisation_layers.int8_outputs(content, images),
     strict=True,
   ):
     np.testing.assert_array_equal(normed, plain)

@@ -16,13 +16,12 @@ from unittest import mock
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-_TFDS = pathlib.Path(sys.executable).with_name('tfds')
 # Starting a process looks after all others, too: one thread at a time.
 _LOCK = threading.Lock()
 # What takes seconds to import, if it is there, and defines no flags.
 _PRELOADED = [
   'torch',
-  'tensorflow_datasets',
+  'tensorflow_datasets.scripts.cli.build',
   'tensorflow_model_optimization',
   'rppg_tf.evaluation.runs',
   'rppg_tf.quantisation.convert',
@@ -31,18 +30,20 @@ _PRELOADED = [
 ]
 
 
-def run(*words: object, timeout_s: float = 300) -> subprocess.CompletedProcess:
-  """Runs `python -m WORDS` from the project's root.
+def run(
+  *words: object, timeout_s: float = 900, folder: pathlib.Path = ROOT
+) -> subprocess.CompletedProcess:
+  """Runs `python -m WORDS` in a folder, by default the project's root.
 
   In a process of its own, forked from one that has imported TensorFlow and not
   yet used it: most commands take longer to import than to run.
   """
   words = tuple(map(str, words))
-  with tempfile.TemporaryDirectory() as folder:
-    outputs = [pathlib.Path(folder) / name for name in ('stdout', 'stderr')]
+  with tempfile.TemporaryDirectory() as scratch:
+    outputs = [pathlib.Path(scratch) / name for name in ('stdout', 'stderr')]
     with _LOCK:
       process = _importer().Process(
-        target=_become, args=(words, dict(os.environ), outputs)
+        target=_become, args=(words, folder, dict(os.environ), outputs)
       )
       process.start()
     ended = multiprocessing.connection.wait([process.sentinel], timeout_s)
@@ -67,7 +68,10 @@ def _importer() -> multiprocessing.context.BaseContext:
 
 
 def _become(
-  words: tuple[str, ...], environ: dict[str, str], outputs: list[pathlib.Path]
+  words: tuple[str, ...],
+  folder: pathlib.Path,
+  environ: dict[str, str],
+  outputs: list[pathlib.Path],
 ) -> None:
   """Makes of this process what `python -m WORDS` is."""
   for number, path in enumerate(outputs, 1):
@@ -75,7 +79,7 @@ def _become(
       os.dup2(file.fileno(), number)
   os.environ.clear()
   os.environ.update(environ)
-  os.chdir(ROOT)
+  os.chdir(folder)
   sys.argv = list(words)
   try:
     runpy.run_module(words[0], run_name='__main__', alter_sys=True)
@@ -85,7 +89,7 @@ def _become(
 
 
 def run_fresh(
-  *words: object, timeout_s: float = 300
+  *words: object, timeout_s: float = 900
 ) -> subprocess.CompletedProcess:
   """Runs `python -m WORDS` from the project's root in a new interpreter."""
   command = [sys.executable, '-m', *map(str, words)]
@@ -118,17 +122,16 @@ def train(work: pathlib.Path, run_name: str, *flags: str) -> list[str]:
 
 
 def tfds_build(
-  *flags: str, timeout_s: float = 300
+  *flags: str, timeout_s: float = 900
 ) -> subprocess.CompletedProcess:
   """Runs `tfds build` in tfds_ubfc/."""
-  return subprocess.run(
-    [_TFDS, 'build', '--config=inner', *flags],
-    cwd=ROOT / 'tfds_ubfc',
-    capture_output=True,
-    text=True,
-    timeout=timeout_s,
-    check=False,
-    env={**os.environ, 'TQDM_DISABLE': '1'},
+  return run(
+    'tensorflow_datasets.scripts.cli.main',
+    'build',
+    '--config=inner',
+    *flags,
+    timeout_s=timeout_s,
+    folder=ROOT / 'tfds_ubfc',
   )
 
 

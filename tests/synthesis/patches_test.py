@@ -60,13 +60,13 @@ def test_without_motion_nothing_moves_and_with_it_something_does():
 
 
 def test_a_recording_without_pulse_says_so():
-  source = patches.PatchSource(seed=7, duration_s=5.0)
+  source = patch_renderer.PatchSource(seed=7, duration_s=3.5)
   rates = [
-    patches.render_recording(source, index)['heart_rate_bpm']
-    for index in range(30)
+    patch_renderer.render_recording(source, index)['heart_rate_bpm']
+    for index in range(20)
   ]
   pulse_less = [np.all(rate == contract.NO_PULSE_BPM) for rate in rates]
-  assert 1 <= sum(pulse_less) <= 10
+  assert 1 <= sum(pulse_less) <= 7
   for rate, is_pulse_less in zip(rates, pulse_less, strict=True):
     assert is_pulse_less or np.nanmin(rate) >= contract.MIN_LABEL_BPM
 

@@ -14,6 +14,8 @@ import tfds_ubfc
 from rppg_tf.data import recordings
 from tests.support.fake_recordings import (
 from rppg_tf import recordings, ubfc
+from rppg_tf import recordings
+from tests import commands
 from tests.fake_recordings import (
   edit_line,
   truncate,
@@ -186,31 +188,39 @@ class BuiltDatasetTest(tfds.testing.TestCase):
 
   def test_killed_and_started_again_gives_the_same_bytes(self):
     data_dir = self._root / 'killed'
-    process = _tfds_build(
-      self._root / 'manual', data_dir, start_new_session=True
+    process = subprocess.Popen(
+      [
+        *(_TFDS, 'build', '--config=inner'),
+        f'--manual_dir={self._root / "manual"}',
+        f'--data_dir={data_dir}',
+      ],
+      cwd=_BUILDER_DIR,
+      stdout=subprocess.DEVNULL,
+      stderr=subprocess.DEVNULL,
+      start_new_session=True,
     )
     # Half-way: the first split is being written.
     dataset_dir = data_dir / 'tfds_ubfc' / 'inner'
-    deadline_s = time.monotonic() + 120
+    deadline_s = time.monotonic() + 600
     while not list(dataset_dir.glob('incomplete.*/*')):
       self.assertIsNone(process.poll(), 'the build ended before the kill')
       self.assertLess(time.monotonic(), deadline_s)
       time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.wait()
     self.assertFalse((dataset_dir / '2.0.0').exists())
 
-    again = _tfds_build(self._root / 'manual', data_dir)
-    output, _ = again.communicate(timeout=120)
-    self.assertEqual(again.returncode, 0, output)
+    self._build_by_command(data_dir)
     self.assertEqual(_records(data_dir), _records(self._root / 'data'))
 
-  def test_beam_in_two_processes_gives_the_same_bytes(self):
-    process = _tfds_build(
-      self._root / 'manual', self._root / 'beam', _BEAM_OPTIONS
+  def _build_by_command(self, data_dir, *flags):
+    done = commands.tfds_build(
+      f'--manual_dir={self._root / "manual"}', f'--data_dir={data_dir}', *flags
     )
-    output, _ = process.communicate(timeout=1200)
-    self.assertEqual(process.returncode, 0, output)
+    self.assertEqual(done.returncode, 0, done.stderr)
+
+  def test_beam_in_two_processes_gives_the_same_bytes(self):
+    self._build_by_command(self._root / 'beam', _BEAM_OPTIONS)
     by_beam, plain = (
       _records(self._root / 'beam'),
       _records(self._root / 'data'),
@@ -269,11 +279,13 @@ class BadInputTest(tfds.testing.TestCase):
   def test_last_line_of_the_command(self):
     truncated = write_recording(self._folder)
     truncate(truncated / 'vid.avi')
-    process = _tfds_build(self._root / 'manual', self._root / 'data')
-    output, _ = process.communicate(timeout=120)
-    last_line = output.rstrip().splitlines()[-1]
-    self.assertNotEqual(process.returncode, 0)
-    self.assertStartsWith(last_line, 'rppg_tf.ubfc.RecordingError: ')
+    done = commands.tfds_build(
+      f'--manual_dir={self._root / "manual"}',
+      f'--data_dir={self._root / "data"}',
+    )
+    last_line = done.stderr.rstrip().splitlines()[-1]
+    self.assertNotEqual(done.returncode, 0)
+    self.assertStartsWith(last_line, 'rppg_tf.recordings.RecordingError: ')
     self.assertEndsWith(last_line, 'can be decoded; copy it again')
 
 

@@ -204,9 +204,9 @@ def test_sweep_puts_seeds_together():
 
 
 def _recording(name: str, rate_bpm: float) -> dict:
-  """14 s of noisy patches whose green beats by half a grey level."""
+  """12 s of noisy patches whose green beats by half a grey level."""
   rng = np.random.default_rng(int(rate_bpm))
-  num_frames = 420
+  num_frames = 360
   ppg = _ppg(rate_bpm)[:num_frames].astype(np.float32)
   still = rng.uniform(90, 180, (1, 3, 36, 36, 3))
   beat = 0.5 * ppg[:, np.newaxis, np.newaxis, np.newaxis, np.newaxis]
@@ -275,7 +275,9 @@ def _compare(run_dir, output_dir, raw_run_dir=None):
   )
 
 
-def test_everything_is_compared(data, tmp_path, capsys):
+def test_everything_is_compared(data, tmp_path, capsys, monkeypatch):
+  # 216 ROI frames of two training subjects: too few for 300.
+  monkeypatch.setattr(quantisation_sweep, 'SIZES', (10, 300))
   output_dir = tmp_path / 'output'
   run_dir = _write_run(tmp_path / 'run', 'normalise')
   _compare(
@@ -289,11 +291,11 @@ def test_everything_is_compared(data, tmp_path, capsys):
   for name in ('errors', 'layers', 'codes', 'calibration'):
     content = (output_dir / f'{name}.png').read_bytes()
     assert content.startswith(b'\x89PNG')
-  # 14 s: four or five windows of 10 s of each test subject, not of others.
+  # 12 s: two or three windows of 10 s of each test subject, not of others.
   assert results['test_subjects'] == ['d', 'e']
   for forms in (results['forms'], results['raw_forms']):
     assert list(forms) == ['float', 'ptq', 'qat']
-    assert {errors['windows'] for errors in forms.values()} <= {8, 10}
+    assert {errors['windows'] for errors in forms.values()} <= {4, 6}
   assert set(results['differences']) == {'qat-ptq', 'qat-float', 'ptq-float'}
   size = (run_dir / run_directory.INT8_MODEL).stat().st_size
   assert results['files']['qat']['bytes'] == size
@@ -303,11 +305,8 @@ def test_everything_is_compared(data, tmp_path, capsys):
     for name, codes in results['codes'].items()
   }
   assert pulse_codes['input, none'] < 1.5 < 3 < pulse_codes['input, normalise']
-  # 252 ROI frames of two training subjects: too few for 300.
   sizes = {(trial['num_images'], trial['draw']) for trial in results['sweep']}
-  assert sizes == {
-    (size, draw) for size in (10, 30, 100) for draw in ('stratified', 'random')
-  }
+  assert sizes == {(10, 'stratified'), (10, 'random')}
   assert len((output_dir / 'ptq.tflite').read_bytes()) <= 16 * 1024
 
 
@@ -338,6 +337,6 @@ def test_the_command_says_which_data_are_missing(tmp_path):
 
 def test_the_pool_of_made_up_recordings(data):
   pool = quantisation_case.training_pool('made_up', 'inner', ['a'], 'none')
-  assert pool.codes.shape == (126, 36, 36, 3)
+  assert pool.codes.shape == (108, 36, 36, 3)
   raw = calibration.values(pool.codes, background.input_quantisation('none'))
   assert 70 / 255 < raw.min() < raw.max() < 200 / 255
