@@ -15,7 +15,7 @@ from unittest import mock
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 # Starting a process looks after all others, too: one thread at a time.
 _LOCK = threading.Lock()
 # What takes seconds to import, if it is there, and defines no flags.
