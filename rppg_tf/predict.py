@@ -30,26 +30,17 @@ import cv2
 import numpy as np
 from absl import flags
 
-from rppg_tf import contract, files, run_directory
+from rppg_tf import contract, run_directory
+from rppg_tf.data.recordings import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 from rppg_tf.inference import backends, frame_batches
 from rppg_tf.inference import meter as heart_rate
 from rppg_tf.parallel import prefetch
+from rppg_tf.reporting import prediction_files
+from rppg_tf.reporting.live_line import LiveLine
+from rppg_tf.video import file as video_file
 from rppg_tf.video.reader import VideoReader
-from rppg_tf import (
-  background_thread,
-  contract,
-  frame_batches,
-  predict_files,
-  run_directory,
-  video_file,
-)
-from rppg_tf import video_heart_rate as heart_rate
-from rppg_tf.entry_point import InputError, run
-from rppg_tf.live_line import LiveLine
-from rppg_tf.recordings import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ
-from rppg_tf.video_reader import VideoReader
 
 WRONG_EXIT_CODE = 1
 NO_FACE_EXIT_CODE = 3
@@ -117,7 +108,7 @@ def main(words: list[str] | None = None) -> int | None:
   _set_up_opencv()
   names = [_name(source) for source in sources]
   wanted = {'json': _JSON.value, 'csv': _CSV.value, 'plot': _PLOT.value}
-  planned = predict_files.plan(names, wanted)
+  planned = prediction_files.plan(names, wanted)
   model = _model()
   codes = set()
   for source, files in zip(sources, planned, strict=True):
@@ -175,7 +166,7 @@ def _model() -> _Model:
 def _measure(
   source: str | int,
   model: _Model,
-  files: predict_files.Files,
+  files: prediction_files.Files,
   is_one_of_many: bool,
 ) -> None:
   """Measures one video or camera; prints its summary and writes its files."""
@@ -203,7 +194,7 @@ def _measure(
     **_result(meter, num_lost, took_s),
   }
   print(_line(result) if is_one_of_many else _summary(result))
-  predict_files.write(files, result, meter)
+  prediction_files.write(files, result, meter)
   for path in files.values() if not is_one_of_many else ():
     print(f'written: {path}')
 

@@ -6,8 +6,7 @@ import pathlib
 
 import pytest
 
-from tests.support import commands
-from tests import commands, fake_recordings
+from tests.support import commands, fake_recordings
 
 
 @pytest.fixture(scope='session')
@@ -43,11 +42,31 @@ def work(tmp_path_factory) -> pathlib.Path:
 _LONGEST_FIRST = [
   f'{name}_test.py'
   for name in (
-    *('training_runs', 'end_to_end', 'distribution', 'firmware_build'),
-    *('import_pytorch_weights', 'import_pytorch', 'evaluation_protocols'),
-    *('tfds_ubfc', 'teacher', 'compare_qat_ptq', 'firmware_pipeline'),
-    *('quantise', 'referees', 'render_recordings', 'predict', 'pretrained'),
-    *('export_onnx', 'teacher_models', 'firmware_stages', 'firmware_head'),
+    *('training_runs', 'end_to_end', 'training/distribution', 'firmware/build'),
+    *(
+      'tools/import_pytorch_weights',
+      'tools/import_pytorch',
+      'evaluation_protocols',
+    ),
+    *(
+      'tfds_ubfc/builder',
+      'distillation/teacher',
+      'tools/compare_qat_ptq',
+      'firmware/pipeline',
+    ),
+    *(
+      'quantisation/convert',
+      'quantisation/referees',
+      'tools/render_recordings',
+      'predict',
+      'model/pretrained',
+    ),
+    *(
+      'tools/export_onnx',
+      'distillation/models',
+      'firmware/stages',
+      'firmware/head',
+    ),
   )
 ]
 

@@ -4,15 +4,11 @@ import numpy as np
 import pytest
 
 from rppg_tf import run_directory
-from rppg_tf.data import recordings
+from rppg_tf.data import ubfc
 from rppg_tf.inference import backends, frame_batches
 from rppg_tf.inference import meter as heart_rate
 from rppg_tf.video.reader import VideoReader
 from tests.support import bench_data
-from rppg_tf import frame_batches, run_directory, ubfc
-from rppg_tf import video_heart_rate as heart_rate
-from rppg_tf.video_reader import VideoReader
-from tests import bench_data
 
 pytestmark = pytest.mark.bench
 

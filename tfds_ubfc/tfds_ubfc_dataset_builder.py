@@ -19,9 +19,8 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import shuffle
 
 from rppg_tf import contract
-from rppg_tf.data import recordings, splits
+from rppg_tf.data import recordings, splits, ubfc
 from rppg_tf.faces import rois
-from rppg_tf import contract, face_rois, recordings, subject_splits, ubfc
 
 if TYPE_CHECKING:
   import apache_beam as beam

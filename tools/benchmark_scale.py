@@ -15,13 +15,10 @@ import tempfile
 from absl import flags
 
 from rppg_tf import files
-from rppg_tf.data import recordings
+from rppg_tf.data import ubfc
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 from tools.benchmarks import scale
-from rppg_tf import run_directory, ubfc
-from rppg_tf.entry_point import InputError, run
-from tools import scale_figures
 
 _RECORDINGS_DIR = flags.DEFINE_string(
   'recordings_dir',
@@ -41,7 +38,7 @@ def main() -> None:
   if not output.parent.is_dir():
     raise InputError(f'--output={output}: no folder {output.parent}')
   found = ubfc.find_recordings(_RECORDINGS_DIR.value)
-  num_sources = scale_figures.NUM_SOURCES
+  num_sources = scale.NUM_SOURCES
   if len(found) < num_sources:
     raise InputError(
       f'--recordings_dir={_RECORDINGS_DIR.value}: {num_sources} recordings '

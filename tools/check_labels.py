@@ -15,11 +15,9 @@ from absl import flags
 
 from rppg_tf import contract
 from rppg_tf.data import labels as heart_rate_labels
-from rppg_tf.data import recordings
+from rppg_tf.data import ubfc
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
-from rppg_tf import contract, heart_rate_labels, ubfc
-from rppg_tf.entry_point import InputError, run
 
 _GROUND_TRUTH_DIR = flags.DEFINE_string(
   'ground_truth_dir',

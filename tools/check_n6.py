@@ -5,7 +5,7 @@
 
 Judges by the worse of ST Edge AI Core 2.2 and 4.0, unless --st_version names
 one. Exit code 0: every file fits the NPU; 1: one would be refused; 2: none,
-but one would run in software in part. The rules are in n6_rule_table.py.
+but one would run in software in part. The rules are in n6/rule_table.py.
 """
 
 import json
@@ -16,10 +16,9 @@ from absl import flags
 
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
+from tools.n6 import memory, rule_table
 from tools.n6 import rules as n6_rules
 from tools.tflite import cost, reader
-from rppg_tf.entry_point import InputError, run
-from tools import n6_memory, n6_rule_table, n6_rules, tflite_cost, tflite_reader
 
 # Of one rule in one file; the rest is counted. The JSON has all.
 _MAX_PRINTED = 3
@@ -43,7 +42,7 @@ _JSON = flags.DEFINE_string(
 _ST_VERSION = flags.DEFINE_enum(
   'st_version',
   None,
-  n6_rule_table.VERSIONS,
+  rule_table.VERSIONS,
   'ST Edge AI Core to judge by; default: the worse of 2.2 and 4.0.',
 )
 flags.DEFINE_alias('st-version', 'st_version')
@@ -80,10 +79,10 @@ def main(words: list[str]) -> int:
 
 def print_rules() -> None:
   """Prints every rule: grade by version, meaning, remedy, evidence."""
-  for rule in n6_rule_table.RULES:
+  for rule in rule_table.RULES:
     grades = ', '.join(
       f'{version} {rule.grades.get(version, "-")}'
-      for version in n6_rule_table.VERSIONS
+      for version in rule_table.VERSIONS
     )
     own = f', --ends=int8 {n6_rules.REFUSED}' if rule.is_own else ''
     print(f'{rule.name}: {grades}{own}')
@@ -101,7 +100,7 @@ def print_rules() -> None:
 
 def _check(path: pathlib.Path) -> dict:
   """Checks and prints one file; returns what JSON says of it."""
-  content = tflite_reader.load(path)
+  content = reader.load(path)
   versions = (_ST_VERSION.value,) if _ST_VERSION.value else n6_rules.BOTH_ENDS
   report = n6_rules.check(content, versions, _ENDS.value == 'int8')
   print(f'{path}: {len(content):,} bytes')
@@ -116,7 +115,7 @@ def _check(path: pathlib.Path) -> dict:
     'findings': [vars(found) for found in report.findings],
   }
   if report.graph:
-    costs = tflite_cost.cost(report.graph)
+    costs = cost.cost(report.graph)
     foretold = _foretold_bytes(report, costs)
     _print_costs(report, costs, foretold)
     result['cost'] = {
@@ -131,7 +130,7 @@ def _check(path: pathlib.Path) -> dict:
 
 def _foretold_bytes(report: n6_rules.Report, costs) -> int | None:
   is_decomposed = any(f.rule in _DECOMPOSED for f in report.findings)
-  return n6_memory.foretold_bytes(report.graph, costs, is_decomposed)
+  return memory.foretold_bytes(report.graph, costs, is_decomposed)
 
 
 def _verdict(report: n6_rules.Report) -> str:
@@ -168,7 +167,7 @@ def _rules(report: n6_rules.Report) -> list[dict]:
       'evidence': rule.evidence,
       'breaches': broken.count(rule.name) if report.graph else None,
     }
-    for rule in n6_rule_table.RULES
+    for rule in rule_table.RULES
   ]
   readable = {
     'rule': n6_rules.READABLE,
@@ -179,7 +178,7 @@ def _rules(report: n6_rules.Report) -> list[dict]:
 
 
 def _print_costs(
-  report: n6_rules.Report, costs: tflite_cost.Cost, foretold: int | None
+  report: n6_rules.Report, costs: cost.Cost, foretold: int | None
 ) -> None:
   print(
     _ROW.format('operator', 'output', 'MACs', 'MACC', 'weights B', 'output B')
@@ -203,9 +202,9 @@ def _print_costs(
     if is_decomposed
     else 'ST fuses (less) and copies (more)'
   )
-  for line in n6_memory.lines(costs, foretold, why):
+  for line in memory.lines(costs, foretold, why):
     print(line)
-  is_exact = set(report.operators) <= set(tflite_cost.MACC_AS_ST)
+  is_exact = set(report.operators) <= set(cost.MACC_AS_ST)
   print(_MACC_NOTE if is_exact else _MACC_BOUND)
   print(_CODES_NOTE)
 
@@ -228,7 +227,7 @@ def _print_findings(report: n6_rules.Report) -> None:
         f'more: {rest}'
       )
   if report.graph and not report.findings:
-    print(f'{len(n6_rule_table.RULES)} rules, none broken')
+    print(f'{len(rule_table.RULES)} rules, none broken')
   if report.operators == n6_rules.KNOWN_OPERATORS:
     print('A compile report of this operator sequence exists (2.2.0).')
 

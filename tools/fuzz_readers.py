@@ -27,14 +27,11 @@ from concurrent import futures
 import numpy as np
 from absl import flags
 
-from rppg_tf.entry_point import InputError, run
-from tools import (
-  fuzz_damage,
-  fuzz_media,
-  fuzz_names,
-  fuzz_runs,
-  fuzz_variants,
-)
+from rppg_tf.entry_point import run
+from rppg_tf.errors import InputError
+from tools.fuzzing import damage, media, runs
+from tools.fuzzing import names as fuzz_names
+from tools.fuzzing import variants as fuzz_variants
 
 _WORK_DIR = flags.DEFINE_string(
   'work_dir', 'build/fuzz', 'Folder of the variants, made if missing.'
@@ -93,7 +90,7 @@ def _variants(work_dir: pathlib.Path) -> list[fuzz_variants.Variant]:
   sources = work_dir / 'sources'
   sources.mkdir(exist_ok=True)
   rendered = _rendered(work_dir)
-  whole = fuzz_damage.carriers(rendered, sources)
+  whole = damage.carriers(rendered, sources)
   variants = [
     *fuzz_variants.formats(rendered),
     *fuzz_variants.matrices(rendered),
@@ -102,17 +99,17 @@ def _variants(work_dir: pathlib.Path) -> list[fuzz_variants.Variant]:
     *fuzz_variants.streams(rendered),
     *fuzz_variants.sizes(rendered),
     *fuzz_variants.joined(rendered, sources),
-    *fuzz_damage.damaged(rendered, whole, _SEED.value),
-    *fuzz_damage.headers(rendered, whole),
+    *damage.damaged(rendered, whole, _SEED.value),
+    *damage.headers(rendered, whole),
     *fuzz_names.no_videos(_SEED.value),
     *fuzz_names.names(whole['mjpeg.avi'], rendered.rate_bpm),
   ]
   if _REAL_VIDEO.value:
     path = pathlib.Path(_REAL_VIDEO.value)
-    frames = fuzz_media.read_bgr(path, _SIZE_PX, _NUM_FRAMES)
+    frames = media.read_bgr(path, _SIZE_PX, _NUM_FRAMES)
     real = fuzz_variants.Clip('real', path, frames, _REAL_RATE_BPM.value)
     variants += fuzz_variants.real_formats(real)
-    variants += fuzz_damage.damaged(real, {'as-it-is.mp4': path}, _SEED.value)
+    variants += damage.damaged(real, {'as-it-is.mp4': path}, _SEED.value)
   names = collections.Counter(variant.name for variant in variants)
   assert max(names.values()) == 1, names.most_common(1)
   return variants
@@ -129,7 +126,7 @@ def _rendered(work_dir: pathlib.Path) -> fuzz_variants.Clip:
       f'--heart_rate_bpm={_RENDERED_BPM}',
     )
     subprocess.run(render, cwd=_ROOT, check=True, stderr=subprocess.DEVNULL)
-  frames = fuzz_media.read_bgr(path, _SIZE_PX, _NUM_FRAMES)
+  frames = media.read_bgr(path, _SIZE_PX, _NUM_FRAMES)
   return fuzz_variants.Clip('rendered', path, frames, _RENDERED_BPM)
 
 
@@ -145,19 +142,19 @@ def _make(variant: fuzz_variants.Variant, folder: pathlib.Path) -> None:
       half_made.rename(path)
 
 
-def _read_all(variants, work_dir: pathlib.Path) -> list[fuzz_runs.Outcome]:
+def _read_all(variants, work_dir: pathlib.Path) -> list[runs.Outcome]:
   """Makes and reads; tells faults as they are found."""
-  runner = fuzz_runs.Runner(
+  runner = runs.Runner(
     work_dir, work_dir / _RECORDING / 'ground_truth.txt', _TIME_LIMIT_S.value
   )
 
-  def read(variant) -> list[fuzz_runs.Outcome]:
+  def read(variant) -> list[runs.Outcome]:
     try:
       _make(variant, work_dir / 'variants')
     except (ValueError, OSError) as error:
       detail = f'{type(error).__name__}: {error}'
       unmade = (variant.name, variant.kind, 'none', 'not made', detail)
-      outcomes = [fuzz_runs.Outcome(*unmade)]
+      outcomes = [runs.Outcome(*unmade)]
     else:
       outcomes = runner.read(variant)
     for outcome in outcomes:

@@ -16,11 +16,7 @@ from absl import flags
 
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
-from tools.n6 import st_report, st_report_check
-from tools.tflite import reader
-from tools.tflite.graph import Graph
-from rppg_tf.entry_point import InputError, run
-from tools import st_report_table
+from tools.n6 import st_report_table
 
 _MODEL = flags.DEFINE_string(
   'model', None, 'TFLite file that the reports should be of.'

@@ -45,16 +45,13 @@ import numpy as np
 import tqdm
 from absl import flags
 
+from rppg_tf.data import ubfc
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 from rppg_tf.parallel.process_pool import process_pool
 from rppg_tf.synthesis import head_renderer
 from rppg_tf.synthesis import pulse as synthetic_pulse
 from rppg_tf.video import mjpeg_writer
-from rppg_tf import pulse_synthesis, ubfc
-from rppg_tf.entry_point import InputError, run
-from rppg_tf.process_pool import process_pool
-from tools import face_renderer, mjpg_writer
 
 _OUTPUT_DIR = flags.DEFINE_string(
   'output_dir', None, 'Where DATASET_2/subjectN/ is made.', required=True

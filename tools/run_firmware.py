@@ -18,7 +18,6 @@ from absl import flags
 from rppg_tf import contract, run_directory
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
-from rppg_tf.inference import meter
 from rppg_tf.video.reader import VideoReader
 from tools.firmware_runner import stream
 

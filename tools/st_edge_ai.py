@@ -22,8 +22,7 @@ from absl import flags
 
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
-from rppg_tf.entry_point import InputError, run
-from tools import st_edge_ai_paths, st_report_table
+from tools.n6 import st_edge_ai_paths, st_report_table
 
 ACTIONS = ('analyze', 'generate', 'validate')
 EXIT_NO_TOOL = 4

@@ -25,14 +25,7 @@ import cv2
 import numpy as np
 from absl import logging
 
-from rppg_tf.errors import InputError
-from rppg_tf.faces import rois as face_rois
-from rppg_tf.faces import stream
-from rppg_tf.parallel import crash_watch
-from rppg_tf.video.reader import VideoReader
-from rppg_tf import crash_watch, face_frames, face_rois
-from rppg_tf.entry_point import InputError
-from rppg_tf.ubfc import (
+from rppg_tf.data.ubfc import (
   GROUND_TRUTH_NAME,
   MAX_FRAME_RATE_HZ,
   MIN_FRAME_RATE_HZ,
@@ -41,7 +34,11 @@ from rppg_tf.ubfc import (
   find_video,
   parse_ground_truth,
 )
-from rppg_tf.video_reader import VideoReader
+from rppg_tf.errors import InputError
+from rppg_tf.faces import rois as face_rois
+from rppg_tf.faces import stream
+from rppg_tf.parallel import crash_watch
+from rppg_tf.video.reader import VideoReader
 
 # Frames and time stamps, or the times that video and PPG last, may differ by
 # this share of the larger; the longer is then trimmed.
@@ -367,7 +364,6 @@ def _labels(
   folder: Path, ground_truth: GroundTruth, frame_timestamp_s: np.ndarray
 ) -> np.ndarray:
   # SciPy takes a second to load; predict, which has no labels, starts without.
-  from rppg_tf.data import labels
 
   path = folder / GROUND_TRUTH_NAME
   try:

@@ -15,34 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from rppg_tf import contract, files
-from rppg_tf.data.recordings import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ
 from rppg_tf.errors import InputError
 from rppg_tf.evaluation import confidence
 from rppg_tf.faces import stabiliser
 from rppg_tf.faces.stream import Frame
 from rppg_tf.inference import backends
 from rppg_tf.inference.frame_batches import Batch
-from rppg_tf.video.jpeg_frame import decoded
-from rppg_tf import (
-  chrominance,
-  confidence,
-  contract,
-  face_box,
-  run_directory,
-)
-from rppg_tf.compiled_head import (
-  CompiledHead,
-  HeadRun,
-  HeadStream,
-  NoCompilerError,
-)
-from rppg_tf.entry_point import InputError
-from rppg_tf.face_frames import Frame
-from rppg_tf.frame_batches import Batch
-from rppg_tf.int8_cnn import Int8SpatialCnn
-from rppg_tf.jpeg_frame import LOST, decoded
-from rppg_tf.jpeg_frame import decoded
-from rppg_tf.ubfc import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ
+from rppg_tf.video.jpeg_frame import LOST, decoded
 
 BACKENDS = ('int8', 'keras')
 

@@ -19,26 +19,13 @@ import numpy as np
 import tqdm
 
 from rppg_tf import contract
-from rppg_tf.data import labels
+from rppg_tf.data import labels, ubfc
 from rppg_tf.faces import motion as face_motion
 from rppg_tf.faces import rois as face_rois
 from rppg_tf.faces import stabiliser as face_stabiliser
 from rppg_tf.parallel.process_pool import process_pool
 from rppg_tf.synthesis import codecs, patch_motion, patch_textures
 from rppg_tf.synthesis import pulse as synthetic_pulse
-from rppg_tf import (
-  contract,
-  face_box,
-  face_motion,
-  face_rois,
-  heart_rate_labels,
-  patch_motion,
-  patch_textures,
-  pulse_synthesis,
-  ubfc,
-  video_damage,
-)
-from rppg_tf.process_pool import process_pool
 
 # What can be left out, to measure what it is worth.
 INGREDIENTS = (
@@ -172,8 +159,8 @@ def _signals(rng, source: PatchSource):
   fps = rng.uniform(23, 30) if rng.uniform() < 0.8 else rng.uniform(30, 60)
   if source.ground_truth_dir is None:
     rate_bpm = rng.uniform(46, 156)
-    pulse = pulse_synthesis.synthesize_pulse(rng, source.duration_s, rate_bpm)
-    return pulse, pulse_synthesis.camera_times(rng, source.duration_s, fps)
+    pulse = synthetic_pulse.synthesize_pulse(rng, source.duration_s, rate_bpm)
+    return pulse, synthetic_pulse.camera_times(rng, source.duration_s, fps)
   paths = ubfc.find_ground_truths(source.ground_truth_dir)
   truth = ubfc.parse_ground_truth(paths[rng.integers(len(paths))])
   length_s = float(truth.timestamp_s[-1] - truth.timestamp_s[0])

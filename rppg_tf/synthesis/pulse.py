@@ -1,7 +1,7 @@
 """Pulse waves and camera clocks, made up or of UBFC's ground truth.
 
-What both renderers (whole videos: tools/face_renderer.py, patches:
-patch_renderer.py) share: a photoplethysmogram with heart-rate variability, the
+What both renderers (whole videos: rppg_tf/synthesis/head_renderer.py, patches:
+patches.py) share: a photoplethysmogram with heart-rate variability, the
 times at which a webcam exposes its frames, and the times it stamps on them.
 NumPy and SciPy only.
 
@@ -14,7 +14,7 @@ import dataclasses
 import numpy as np
 from scipy import interpolate, signal
 
-from rppg_tf.ubfc import GroundTruth, RecordingError
+from rppg_tf.data.ubfc import GroundTruth, RecordingError
 
 MIN_RATE_BPM = 42.0
 MAX_RATE_BPM = 158.0

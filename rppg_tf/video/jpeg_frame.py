@@ -12,7 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from rppg_tf import jpeg_complaints
+from rppg_tf.video import jpeg_complaints
 
 # The file, not a camera's tag inside of a JPEG, says which way is up.
 _FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION

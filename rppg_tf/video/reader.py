@@ -18,10 +18,9 @@ import cv2
 import numpy as np
 
 from rppg_tf.errors import InputError
-from rppg_tf.video.jpeg_frame import JpegFrame, decoded
-from rppg_tf import ffmpeg_frames, video_file
-from rppg_tf.entry_point import InputError
-from rppg_tf.jpeg_frame import LOST, JpegFrame, decoded
+from rppg_tf.video import ffmpeg_frames
+from rppg_tf.video import file as video_file
+from rppg_tf.video.jpeg_frame import LOST, JpegFrame, decoded
 
 # So many packets are tried until one tells how the video is to be decoded.
 _MAX_TRIED_PACKETS = 8

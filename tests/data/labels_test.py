@@ -3,8 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rppg_tf.data import labels, recordings
-from rppg_tf import heart_rate_labels, ubfc
+from rppg_tf.data import labels, ubfc
 from tools import check_labels
 
 _GROUND_TRUTH = Path(__file__).parents[3] / 'shared' / 'ubfc_ground_truth'

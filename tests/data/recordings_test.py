@@ -5,14 +5,11 @@ import cv2
 import numpy as np
 import pytest
 
-from rppg_tf.data import recordings
+from rppg_tf.data import recordings, ubfc
 from rppg_tf.errors import InputError
 from rppg_tf.faces import rois
 from rppg_tf.video import mjpeg_writer
 from tests.support.fake_recordings import (
-from rppg_tf import face_rois, recordings, ubfc
-from rppg_tf.entry_point import InputError
-from tests.fake_recordings import (
   NUM_FRAMES,
   RATE_HZ,
   edit_line,

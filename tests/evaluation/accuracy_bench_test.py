@@ -13,22 +13,11 @@ import numpy as np
 import pytest
 
 from rppg_tf import contract, files, run_directory
-from rppg_tf.data import recordings
+from rppg_tf.data import ubfc
 from rppg_tf.evaluation import confidence, tables, windows
 from rppg_tf.inference import estimates
 from rppg_tf.signals import resampling, spectrum
 from tests.support import bench_data, commands, vitallens_venv
-from rppg_tf import (
-  confidence,
-  contract,
-  evaluation,
-  evaluation_tables,
-  feature_timeline,
-  run_directory,
-  spectrum,
-  ubfc,
-)
-from tests import bench_data, commands, vitallens_venv
 
 pytestmark = pytest.mark.bench
 

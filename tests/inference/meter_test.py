@@ -12,16 +12,7 @@ from rppg_tf.errors import InputError
 from rppg_tf.inference import backends, estimates, frame_batches
 from rppg_tf.inference import meter as heart_rate
 from rppg_tf.signals import resampling
-from rppg_tf import (
-  compiled_head,
-  contract,
-  frame_batches,
-  grid_stream,
-  jpeg_frame,
-  run_directory,
-)
-from rppg_tf import video_heart_rate as heart_rate
-from rppg_tf.entry_point import InputError
+from rppg_tf.video import jpeg_frame
 
 # --- Withheld ---------------------------------------------------------------
 

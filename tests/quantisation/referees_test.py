@@ -12,18 +12,15 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from rppg_tf.data import recordings
 from rppg_tf.inference.int8_cnn import Int8SpatialCnn
 from rppg_tf.signals import background
-from tests.support import commands, int8_models
+from tests.support import int8_models
 from tests.support.referees import venv
 
 _NUM_INPUTS = 10_000
 _PEER = pathlib.Path(venv.__file__).with_name('tflite_micro_peer.py')
-from rppg_tf import background, patch_renderer
-from rppg_tf.int8_cnn import Int8SpatialCnn
-from tests import int8_models
-from tests.referees import venv
+from rppg_tf.synthesis import patches
+from tests.support.referees import venv
 
 _PEER = pathlib.Path(__file__).parent / 'referees' / 'tflite_micro_peer.py'
 _MODELS = {
@@ -38,10 +35,8 @@ def inputs():
   """int8 [10000, 36, 36, 3]: every ROI frame of 20 s of rendered skin, as it
   is, mirrored, upside down and both; extremes; noise. Shuffled.
   """
-  source = patch_renderer.PatchSource(
-    seed=71, without=frozenset({'pulse_less'})
-  )
-  read = patch_renderer.render_recording(source, 0)
+  source = patches.PatchSource(seed=71, without=frozenset({'pulse_less'}))
+  read = patches.render_recording(source, 0)
   codes = background.input_codes(
     read['frames'], read['timestamp_s'], read['face_found']
   )

@@ -6,7 +6,6 @@ import pathlib
 import numpy as np
 
 from rppg_tf import run_directory
-from rppg_tf.inference import meter
 from rppg_tf.video.reader import VideoReader
 from tools.firmware_runner import stream
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from rppg_tf.data import ubfc
 from rppg_tf.synthesis import pulse as synthetic_pulse
-from rppg_tf import pulse_synthesis, ubfc
 
 
 def _peak_bpm(value, rate_hz):
@@ -116,7 +116,7 @@ def test_real_ppg_keeps_its_rate_duplicates_and_gaps(tmp_path):
   path = _write_truth(tmp_path / 'subject3/ground_truth.txt', stamp_s)
   assert ubfc.find_ground_truths(tmp_path) == [path]
   truth = ubfc.parse_ground_truth(path)
-  pulse = pulse_synthesis.pulse_from_ground_truth(truth, 30, 5)
+  pulse = synthetic_pulse.pulse_from_ground_truth(truth, 30, 5)
   assert _peak_bpm(pulse.at(np.arange(0, 30, 0.02)), 50) == pytest.approx(
     72, abs=0.25
   )
@@ -135,7 +135,7 @@ def test_a_device_rate_that_cannot_be_used_is_named(tmp_path):
     truth = ubfc.parse_ground_truth(_write_truth(path, stamp_s, rate_bpm=line))
     message = r'ground_truth\.txt: line 2 .* must hold 300 finite values'
     with pytest.raises(ubfc.RecordingError, match=message):
-      pulse_synthesis.pulse_from_ground_truth(truth, 5)
+      synthetic_pulse.pulse_from_ground_truth(truth, 5)
 
 
 def test_arguments_out_of_range():

@@ -11,12 +11,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 import tfds_ubfc
-from rppg_tf.data import recordings
+from rppg_tf.data import recordings, ubfc
+from tests.support import commands
 from tests.support.fake_recordings import (
-from rppg_tf import recordings, ubfc
-from rppg_tf import recordings
-from tests import commands
-from tests.fake_recordings import (
   edit_line,
   truncate,
   write_ground_truth,
@@ -285,7 +282,7 @@ class BadInputTest(tfds.testing.TestCase):
     )
     last_line = done.stderr.rstrip().splitlines()[-1]
     self.assertNotEqual(done.returncode, 0)
-    self.assertStartsWith(last_line, 'rppg_tf.recordings.RecordingError: ')
+    self.assertStartsWith(last_line, 'rppg_tf.data.recordings.RecordingError: ')
     self.assertEndsWith(last_line, 'can be decoded; copy it again')
 
 

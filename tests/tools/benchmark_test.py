@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from rppg_tf.data import recordings
+from rppg_tf.data import ubfc
 from rppg_tf.faces import detector
 from rppg_tf.faces import rois as face_rois
 from rppg_tf.model import network
@@ -17,28 +17,7 @@ from rppg_tf.video.reader import VideoReader
 from tests.support import commands
 from tests.support.fake_recordings import RATE_HZ, write_recording
 from tools import benchmark, benchmark_process
-from tools.benchmarks import build, scale, training
-from rppg_tf import (
-  face_detector,
-  face_rois,
-  losses,
-  network,
-  training,
-  ubfc,
-)
-from rppg_tf.background import input_quantisation
-from rppg_tf.spatial_cnn import build_spatial_cnn
-from rppg_tf.video_reader import VideoReader
-from tests import commands
-from tests.fake_recordings import RATE_HZ, write_recording
-from tools import (
-  benchmark,
-  benchmark_build,
-  benchmark_process,
-  benchmark_training,
-  mjpg_writer,
-  scale_figures,
-)
+from tools.benchmarks import build, scale
 
 _NUM_FRAMES = 10
 _NUM_WINDOWS = _NUM_FRAMES - 7
@@ -71,7 +50,7 @@ def test_the_plain_script_cuts_what_we_cut_as_float32_windows(folder):
     'frames': np.array(rois),
     'heart_rate_bpm': np.arange(60, 60 + _NUM_FRAMES, dtype=np.float32),
   }
-  cut, labels_bpm = training.plain_windows(recording)
+  cut, labels_bpm = objective.plain_windows(recording)
   np.testing.assert_array_equal(cut, windows)
   np.testing.assert_array_equal(labels_bpm, [64, 65, 66])
 
@@ -94,7 +73,7 @@ def test_the_plain_network_is_ours():
   cnn, head = build_spatial_cnn(), network.build_head('window')
   pixels = frames.astype(np.float32) / 255
   windows = np.stack([pixels[at : at + 8] for at in range(_NUM_WINDOWS)])
-  plain = training.plain_network(cnn, head)
+  plain = objective.plain_network(cnn, head)
   ours = network.build_network(cnn, head, input_quantisation('none'))
   (bpm,) = ours(
     {
@@ -132,7 +111,7 @@ def test_pytorch_trains_on_our_loss():
 def test_a_step_is_the_median_after_the_warm_up():
   ends_s = [np.array(pair) for pair in ((9, 5), (10, 6), (12, 9), (13, 10))]
   ends_s.append(np.array((15, 14)))
-  np.testing.assert_array_equal(training.median_step_s(ends_s), [2, 3])
+  np.testing.assert_array_equal(objective.median_step_s(ends_s), [2, 3])
 
 
 def test_a_measurement_is_a_process_of_its_own(folder):
@@ -195,8 +174,8 @@ def test_bad_input_is_one_line(tmp_path):
 
 
 def test_recordings_are_multiplied_without_a_copy(folder, tmp_path):
-  sources = [folder.parent / 'subject1'] * scale_figures.NUM_SOURCES
-  scale_figures.multiply(sources, 4, tmp_path / 'multiplied')
+  sources = [folder.parent / 'subject1'] * scale.NUM_SOURCES
+  scale.multiply(sources, 4, tmp_path / 'multiplied')
   found = ubfc.find_recordings(tmp_path / 'multiplied')
   assert len(found) == 20
   assert [int(name[-1]) for name, _ in found] == [1, 2, 3, 4, 5] * 4

@@ -13,21 +13,13 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tests.support import bad_models, commands
-from tools.n6 import rules
+from tools.n6 import memory, rule_table
+from tools.n6 import rules as n6_rules
 from tools.tflite import cost, reader
 from tools.tflite.graph import Graph, Operator, Tensor
-from tests import bad_models, commands
-from tools import (
-  n6_memory,
-  n6_rule_table,
-  n6_rules,
-  tflite_cost,
-  tflite_reader,
-)
-from tools.tflite_graph import Graph, Operator, Tensor
 
 
-def _rules(report: rules.Report, severity: str) -> set[str]:
+def _rules(report: n6_rules.Report, severity: str) -> set[str]:
   return {f.rule for f in report.findings if f.severity == severity}
 
 
@@ -36,7 +28,7 @@ def _rules(report: rules.Report, severity: str) -> set[str]:
 
 def test_the_shipped_model_breaks_no_rule():
   content = bad_models.SHIPPED.read_bytes()
-  report = rules.check(content)
+  report = n6_rules.check(content)
   assert report.findings == []
   assert report.operators == [
     'CONV_2D',
@@ -46,7 +38,7 @@ def test_the_shipped_model_breaks_no_rule():
     'CONV_2D',
     'MEAN',
   ]
-  assert report.operators == rules.KNOWN_OPERATORS
+  assert report.operators == n6_rules.KNOWN_OPERATORS
   outputs = [report.graph.output(op) for op in report.graph.operators]
   assert [output.zero_points for output in outputs] == [(-128,)] * 6
   assert len(content) <= 16 * 1024
@@ -82,12 +74,12 @@ def test_what_reports_show_in_hardware_is_fit(name):
 
 
 def test_every_rule_has_a_model_that_breaks_it():
-  names = {rule.name for rule in n6_rule_table.RULES} | {n6_rules.READABLE}
+  names = {rule.name for rule in rule_table.RULES} | {n6_rules.READABLE}
   meant = {rule for rule, _ in _MEANT.values()}
   # Found at the other end of the same models.
   meant |= {rule for rule in bad_models.HARDWARE.values() if rule}
   assert meant == names
-  assert len(n6_rule_table.RULES) == len(names) - 1, 'a name is used twice'
+  assert len(rule_table.RULES) == len(names) - 1, 'a name is used twice'
 
 
 # What each breaks beside the rule meant for it, and nothing more.
@@ -121,7 +113,7 @@ def test_int8_ends_refuse_what_the_firmware_cannot_take(name):
 
 
 def test_a_finding_names_operator_tensor_and_remedy():
-  report = rules.check(bad_models.content('rank_6_constant'))
+  report = n6_rules.check(bad_models.content('rank_6_constant'))
   (found,) = report.findings
   assert str(found) == (
     "refused max-rank: tensor 14 'constant' [1, 1, 1, 1, 1, 4]: 6 dimensions, "
@@ -153,9 +145,9 @@ def test_the_worse_version_judges_unless_one_is_named():
 
 
 def test_every_rule_says_what_it_is_known_from():
-  for rule in n6_rule_table.RULES:
+  for rule in rule_table.RULES:
     assert rule.meaning and rule.remedy and rule.evidence, rule.name
-    assert set(rule.grades) <= set(n6_rule_table.VERSIONS), rule.name
+    assert set(rule.grades) <= set(rule_table.VERSIONS), rule.name
     assert set(rule.grades.values()) <= {'refused', 'software', 'note'}
 
 
@@ -178,8 +170,8 @@ def test_a_large_kernel_is_fit_but_decomposed():
   assert report.verdict == n6_rules.FIT
   assert _rules(report, n6_rules.NOTE) == {'conv-kernel', 'padding'}
   assert 'decomposed, slow and large' in report.findings[0].message
-  costs = tflite_cost.cost(report.graph)
-  assert n6_memory.foretold_bytes(report.graph, costs, True) is None
+  costs = cost.cost(report.graph)
+  assert memory.foretold_bytes(report.graph, costs, True) is None
 
 
 def test_each_pad_of_channels_of_blazeface_is_named():
@@ -197,15 +189,15 @@ def test_activations_are_those_of_st_s_reports():
     ('baseline_conv2d_16f_3x3_int8', 12_304),
   ):
     graph = _real(f'{name}.tflite').graph
-    costs = tflite_cost.cost(graph)
-    assert n6_memory.foretold_bytes(graph, costs, False) == expected
+    costs = cost.cost(graph)
+    assert memory.foretold_bytes(graph, costs, False) == expected
 
 
 # --- Damaged files -----------------------------------------------------------
 
 
-def _survives(content: bytes) -> rules.Report:
-  report = rules.check(content)
+def _survives(content: bytes) -> n6_rules.Report:
+  report = n6_rules.check(content)
   if report.graph:
     cost.cost(report.graph)
     str(report.findings)
@@ -397,7 +389,7 @@ def test_the_command_prints_costs_and_passes_our_model(tmp_path):
   assert result['verdicts'] == {'2.2': 'fit', '4.0': 'fit'}
   assert result['cost']['fused_peak_bytes'] == 9_072
   assert result['cost']['foretold_activation_bytes'] == 9_072
-  assert len(result['rules']) == len(n6_rule_table.RULES) + 1
+  assert len(result['rules']) == len(rule_table.RULES) + 1
   assert {rule['breaches'] for rule in result['rules']} == {0}
   assert [entry.name for entry in tmp_path.iterdir()] == ['report.json']
 
@@ -476,7 +468,7 @@ def test_rules_are_printed_with_grades_and_evidence():
   ) in lines
   assert 'conv-kernel-5: 2.2 note, 3.0 note, 4.0 -' in lines
   known = [line for line in lines if line.startswith('  known from: ')]
-  assert len(known) == len(n6_rule_table.RULES)
+  assert len(known) == len(rule_table.RULES)
 
 
 def test_the_command_refuses_what_is_no_file(tmp_path):

@@ -12,13 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
+from rppg_tf.data import ubfc
 from rppg_tf.synthesis import head_motion, head_renderer
 from rppg_tf.synthesis import pulse as synthetic_pulse
 from rppg_tf.video import mjpeg_writer
 from tests.support import commands
-from rppg_tf import pulse_synthesis, ubfc
-from tests import commands
-from tools import face_renderer, head_motion, mjpg_writer
 
 
 def _run(*arguments):

@@ -8,11 +8,10 @@ import shutil
 import pytest
 
 from tests.support import commands
-from tests import commands
-from tools import st_edge_ai_paths
+from tools.n6 import st_edge_ai_paths
 
 MODEL = commands.ROOT / 'rppg_tf/pretrained/spatial_int8.tflite'
-_FIXTURES = commands.ROOT / 'tests/data/st'
+_FIXTURES = commands.ROOT / 'tests/support/st_reports'
 _REPORT = _FIXTURES / 'network_generate_report.txt'
 # Takes `--output DIR` and writes its report there, as the tool does.
 _SCRIPT = """#!/bin/sh

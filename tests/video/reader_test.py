@@ -13,12 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-from rppg_tf.video import jpeg_frame, mjpeg_writer
+from rppg_tf.video import jpeg_complaints, jpeg_frame, mjpeg_writer
 from rppg_tf.video import reader as video_reader
 from tests.support import fake_recordings
-from rppg_tf import jpeg_complaints, jpeg_frame, video_reader
-from tests import fake_recordings
-from tools import mjpg_writer
 
 _SIZE_PX = (64, 48)
 _QUALITY = 95
@@ -151,7 +148,7 @@ def _write_fields(path, frames, monkeypatch):
     fields = [encode(kind, frame[start::2], options)[1] for start in (0, 1)]
     return True, np.concatenate(fields)
 
-  monkeypatch.setattr(mjpg_writer.cv2, 'imencode', encode_fields)
+  monkeypatch.setattr(mjpeg_writer.cv2, 'imencode', encode_fields)
   _write_mjpg(path, frames)
 
 
@@ -421,7 +418,7 @@ def test_frames_that_change_size_are_refused(tmp_path, monkeypatch):
   encode = cv2.imencode
   sizes = itertools.chain([_SIZE_PX] * 9, itertools.repeat((32, 24)))
   monkeypatch.setattr(
-    mjpg_writer.cv2,
+    mjpeg_writer.cv2,
     'imencode',
     lambda kind, frame, options: encode(
       kind, cv2.resize(frame, next(sizes)), options

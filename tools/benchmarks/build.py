@@ -16,23 +16,13 @@ import cv2
 import numpy as np
 
 from rppg_tf import contract
-from rppg_tf.data import recordings
+from rppg_tf.data import ubfc
 from rppg_tf.errors import InputError
 from rppg_tf.faces import detector as face_detector
 from rppg_tf.faces import motion as face_motion
 from rppg_tf.faces import rois
 from rppg_tf.faces import stabiliser as face_stabiliser
 from rppg_tf.video.reader import VideoReader
-from rppg_tf import (
-  contract,
-  face_box,
-  face_detector,
-  face_motion,
-  face_rois,
-  ubfc,
-)
-from rppg_tf.entry_point import InputError
-from rppg_tf.video_reader import VideoReader
 from tools.benchmark_process import now
 
 # The plain script needs a quarter of a second for each.

@@ -14,17 +14,12 @@ import time
 import numpy as np
 
 from rppg_tf import contract, run_directory
-from rppg_tf.data import recordings
+from rppg_tf.data import ubfc
 from rppg_tf.errors import InputError
 from rppg_tf.inference.int8_cnn import Int8SpatialCnn
 from rppg_tf.video import mjpeg_writer
 from rppg_tf.video.reader import VideoReader
 from tools import benchmark_process
-from rppg_tf import contract, run_directory, ubfc
-from rppg_tf.entry_point import InputError
-from rppg_tf.int8_cnn import Int8SpatialCnn
-from rppg_tf.video_reader import VideoReader
-from tools import benchmark_process, mjpg_writer
 
 _PREDICT = 'rppg_tf.predict'
 # Machines are noisy: what the code can do is its best run.

@@ -7,8 +7,7 @@ import pathlib
 import sys
 from typing import NamedTuple
 
-from rppg_tf.data import recordings
-from rppg_tf import ubfc
+from rppg_tf.data import ubfc
 from tools import benchmark_process
 
 FACTORS = (1, 4, 16)

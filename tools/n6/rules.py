@@ -5,7 +5,7 @@
 
 Three grades. Refused: ST's tool ends with an error. Software: it compiles,
 but an operator runs on the CPU, whole or in part. Note: worth knowing. Every
-rule has its grade by version and what it is known from (n6_rule_table.py); a
+rule has its grade by version and what it is known from (rule_table.py); a
 file that breaks none is not thereby known to compile.
 
 The NPU accumulates convolutions at 16 bits: expect its codes to differ by
@@ -15,12 +15,9 @@ one from the reference kernels'. No rule can mend that.
 import dataclasses
 from collections.abc import Sequence
 
-from tools.n6 import shape_rules, type_rules
+from tools.n6.rule_table import NOTE, REFUSED, RULES, SOFTWARE, Rule
 from tools.tflite import reader
 from tools.tflite.graph import Graph
-from tools import tflite_reader
-from tools.n6_rule_table import NOTE, REFUSED, RULES, SOFTWARE, Rule
-from tools.tflite_graph import Graph
 
 FIT = 'fit'
 # From harmless to fatal; NOTE leaves a file fit.
@@ -128,8 +125,8 @@ def check(
     are refused; nothing else is checked.
   """
   try:
-    graph = tflite_reader.read(content)
-  except tflite_reader.DamagedFileError as error:
+    graph = reader.read(content)
+  except reader.DamagedFileError as error:
     found = Finding(
       READABLE,
       REFUSED,

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 
 from ai_edge_litert import schema_py_generated as schema
 
+from tools.n6 import regions
 from tools.tflite.graph import Graph, Operator, Tensor
-from tools import n6_regions
-from tools.tflite_graph import Graph, Operator, Tensor
 
 Breaches = Iterator[tuple[str, str]]
 
@@ -308,7 +307,7 @@ def strided_depthwise(graph: Graph) -> Breaches:
 
 def activations(graph: Graph) -> Iterator[Tensor]:
   """Yields what is fed or computed at run time, each tensor once."""
-  folded = n6_regions.folded(graph)
+  folded = regions.folded(graph)
   seen = dict.fromkeys(graph.inputs)
   for operator in graph.operators:
     if operator.index not in folded:

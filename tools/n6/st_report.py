@@ -47,9 +47,8 @@ _MAPPINGS = {
 }
 _NO_EPOCH = 'NODE_NO_X'
 _FORMATS = {'STAI_FORMAT_S8': 'int8', 'STAI_FORMAT_U8': 'uint8'}
-from rppg_tf.entry_point import InputError
-from tools import st_report_json, st_report_text
-from tools.st_report_run import StReport
+from tools.n6 import st_report_json, st_report_text
+from tools.n6.st_report_run import StReport
 
 
 def read(path: pathlib.Path) -> tuple[StReport, ...]:

@@ -6,12 +6,11 @@ Both functions yield one line for each thing that is wrong.
 import re
 from collections.abc import Iterable, Iterator
 
+from tools.n6 import st_report_run
 from tools.n6.st_report import End, StReport
+from tools.n6.st_report_run import End, StReport
 from tools.tflite import cost
 from tools.tflite.graph import Graph, Tensor
-from tools import st_report_run, tflite_cost
-from tools.st_report_run import End, StReport
-from tools.tflite_graph import Graph, Tensor
 
 # The compiler adds scales and padding to the weights: 2 % on ours (2.2.0), 1 %
 # on a network of 49 kB (4.0.1). It blows up those of depthwise convolutions,
@@ -67,7 +66,7 @@ def clashes(report: StReport, graph: Graph) -> Iterator[str]:
   if report.model and not report.model.lower().endswith('.tflite'):
     yield f'is of {report.model}, which is no TFLite file'
     return
-  costs = tflite_cost.cost(graph)
+  costs = cost.cost(graph)
   if report.weights_bytes not in (None, costs.weights_bytes):
     yield (
       f'{report.weights_bytes:,} bytes of weights, {costs.weights_bytes:,} in '
@@ -88,7 +87,7 @@ def clashes(report: StReport, graph: Graph) -> Iterator[str]:
 
 def _macc_clash(report, graph, counted: int) -> Iterator[str]:
   """ST counts more on some operators, never less."""
-  is_exact = set(graph.operator_names()) <= set(tflite_cost.MACC_AS_ST)
+  is_exact = set(graph.operator_names()) <= set(cost.MACC_AS_ST)
   told = report.macc
   if told is not None and (told < counted or (is_exact and told != counted)):
     yield f'{told:,} MACC, {counted:,} in the TFLite file'

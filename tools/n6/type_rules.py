@@ -8,9 +8,8 @@ from collections.abc import Iterator
 
 from ai_edge_litert import schema_py_generated as schema
 
+from tools.n6 import regions
 from tools.n6.shape_rules import (
-from tools import n6_regions
-from tools.n6_shape_rules import (
   CONVOLUTIONS,
   WEIGHTED,
   activations,
@@ -29,9 +28,7 @@ _FROM_ZERO = (
 def floats(graph: Graph) -> Breaches:
   """Operators that read or write floating point, but for those at an end."""
   left_out = (
-    n6_regions.folded(graph)
-    | n6_regions.leading(graph)
-    | n6_regions.trailing(graph)
+    regions.folded(graph) | regions.leading(graph) | regions.trailing(graph)
   )
   for operator in graph.operators:
     if operator.index in left_out:
@@ -56,14 +53,14 @@ def hybrids(graph: Graph) -> Breaches:
 def inputs_not_int8(graph: Graph) -> Breaches:
   """Inputs in float or uint8, and QUANTIZE behind an input."""
   yield from _other_ends(graph, 'input', graph.inputs)
-  for operator in _conversions(graph, n6_regions.leading(graph)):
+  for operator in _conversions(graph, regions.leading(graph)):
     yield operator.label, 'converts the input inside the network'
 
 
 def outputs_not_int8(graph: Graph) -> Breaches:
   """Outputs in float or uint8, and DEQUANTIZE before an output."""
   yield from _other_ends(graph, 'output', graph.outputs)
-  for operator in _conversions(graph, n6_regions.trailing(graph)):
+  for operator in _conversions(graph, regions.trailing(graph)):
     how = ', in software as it stands' if operator.name == 'DEQUANTIZE' else ''
     yield operator.label, f'converts the output{how}'
 
@@ -77,16 +74,14 @@ def _other_ends(graph: Graph, side: str, indices: tuple[int, ...]) -> Breaches:
 
 def _conversions(graph: Graph, where: set[int]) -> Iterator[Operator]:
   for operator in graph.operators:
-    if operator.index in where and operator.name in n6_regions.CONVERSIONS:
+    if operator.index in where and operator.name in regions.CONVERSIONS:
       yield operator
 
 
 def inner_conversions(graph: Graph) -> Breaches:
   """QUANTIZE and DEQUANTIZE amid the graph that go from or to float."""
   ends = (
-    n6_regions.folded(graph)
-    | n6_regions.leading(graph)
-    | n6_regions.trailing(graph)
+    regions.folded(graph) | regions.leading(graph) | regions.trailing(graph)
   )
   inner = {operator.index for operator in graph.operators} - ends
   for operator in _conversions(graph, inner):
@@ -96,7 +91,7 @@ def inner_conversions(graph: Graph) -> Breaches:
 
 def activations_not_int8(graph: Graph) -> Breaches:
   """Computed integers of another type, or without one scale."""
-  moved = n6_regions.leading(graph) | n6_regions.trailing(graph)
+  moved = regions.leading(graph) | regions.trailing(graph)
   ends = {*graph.inputs, *graph.outputs}
   for operator in graph.operators:
     if operator.index in moved:
@@ -121,7 +116,7 @@ def computed_weights(graph: Graph) -> Breaches:
   folded = {
     index
     for operator in graph.operators
-    if operator.index in n6_regions.folded(graph)
+    if operator.index in regions.folded(graph)
     for index in operator.outputs
   }
   for operator, weights in _weighted(graph):

@@ -18,12 +18,10 @@ ANALYZE = FIXTURES / 'network_analyze_report.txt'  # wording of 2.2
 GENERATE = FIXTURES / 'network_generate_report.txt'  # wording of 3.0
 SOFTWARE = FIXTURES / 'software_epoch_report.txt'
 INFO = FIXTURES / 'network_c_info.json'
-from rppg_tf.entry_point import InputError
-from tests import commands
-from tools import st_report, st_report_check, tflite_reader
-from tools.st_report_run import CPU, HOST, NPU, End, Epoch, Pool, StReport
+from tests.support import commands
+from tools.n6.st_report_run import CPU, HOST, NPU, End, Epoch, Pool, StReport
 
-FIXTURES = commands.ROOT / 'tests/data/st'
+FIXTURES = commands.ROOT / 'tests/support/st_reports'
 GENERATE = FIXTURES / 'network_generate_report.txt'  # 2.2
 NEWER = FIXTURES / 'generate_report_3.0.txt'
 WITHOUT_NPU = FIXTURES / 'network_analyze_report.txt'  # 2.2
@@ -54,7 +52,7 @@ def _only(path: pathlib.Path) -> StReport:
 def _failures(path: pathlib.Path) -> list[str]:
   """What is wrong with a report of the model that ships."""
   report = _only(path)
-  graph = tflite_reader.read(MODEL.read_bytes())
+  graph = reader.read(MODEL.read_bytes())
   return [
     *st_report_check.software(report),
     *st_report_check.clashes(report, graph),
@@ -461,7 +459,7 @@ def test_a_real_report_of_these_operators_is_read():
     10_081,
     9_072,
   )
-  graph = tflite_reader.read(
+  graph = reader.read(
     commands.n6_real('twin_spatial_cnn_int8.tflite').read_bytes()
   )
   assert [*st_report_check.clashes(report, graph)] == []

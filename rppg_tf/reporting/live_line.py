@@ -1,7 +1,7 @@
 """What predict shows while it measures."""
 
 from rppg_tf import contract
-from rppg_tf.video_heart_rate import Estimate, HeartRateMeter
+from rppg_tf.inference.meter import Estimate, HeartRateMeter
 
 
 class LiveLine:

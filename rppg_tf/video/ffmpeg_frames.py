@@ -18,7 +18,7 @@ import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from rppg_tf.video_file import time_s
+from rppg_tf.video.file import time_s
 
 # Of AVFieldOrder, behind which come the orders of two fields.
 _PROGRESSIVE = 1

@@ -10,9 +10,9 @@ import json
 import pathlib
 import re
 
-from rppg_tf.entry_point import InputError
-from tools import st_report_run
-from tools.st_report_run import End, Epoch, Pool, StReport
+from rppg_tf.errors import InputError
+from tools.n6 import st_report_run
+from tools.n6.st_report_run import End, Epoch, Pool, StReport
 
 _EPOCH_NAME = re.compile(r'epoch[_ ](\d+)')
 _KIND_OF_NODE = re.compile(r'kind=(\w+)')

@@ -16,8 +16,8 @@ import av
 import cv2
 import numpy as np
 
-from tools import fuzz_media
-from tools.fuzz_media import Track
+from tools.fuzzing import media
+from tools.fuzzing.media import Track
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,7 +194,7 @@ def _format_rows() -> list[tuple[str, str, str]]:
 
 def _writer(frames, track: Track, **options) -> Callable:
   def make(path: pathlib.Path) -> None:
-    fuzz_media.write(path, frames, track, **options)
+    media.write(path, frames, track, **options)
 
   return make
 
@@ -255,7 +255,7 @@ def matrices(clip: Clip) -> list[Variant]:
 
 def _write_stored(clip: Clip, stored: Callable, track: Track, path) -> None:
   frames = [np.ascontiguousarray(stored(image)) for image in clip.frames]
-  fuzz_media.write(path, frames, track)
+  media.write(path, frames, track)
 
 
 def _matrix(abcd) -> tuple[int, ...]:
@@ -412,13 +412,13 @@ def streams(clip: Clip) -> list[Variant]:
   sounds = {'mp4': 'aac', 'mkv': 'flac', 'ts': 'mp2', 'mov': 'pcm_s16le'}
   sounds['avi'] = 'libmp3lame'
   for suffix, codec in sounds.items():
-    sound = fuzz_media.audio(codec)
+    sound = media.audio(codec)
     make = _writer(clip.frames, Track(), before=[sound])
     add(f'sound-first.{suffix}', same, make, is_readable=True)
     make = _writer(clip.frames, Track(), after=[sound])
     add(f'sound-after.{suffix}', same, make, is_readable=True)
   cover = np.full((200, 200, 3), 90, np.uint8)
-  picture = fuzz_media.second_video(
+  picture = media.second_video(
     [cover], Track('mjpeg', 'yuvj420p'), is_cover=True
   )
   for suffix in ('mp4', 'mov'):
@@ -427,15 +427,15 @@ def streams(clip: Clip) -> list[Variant]:
     make = _writer(clip.frames, Track(), after=[picture])
     add(f'cover-after.{suffix}', same, make, is_readable=True)
   jpeg = cv2.imencode('.jpg', cover)[1].tobytes()
-  attached = fuzz_media.attachment('cover.jpg', 'image/jpeg', jpeg)
+  attached = media.attachment('cover.jpg', 'image/jpeg', jpeg)
   make = _writer(clip.frames, Track(), before=[attached])
   add('attached-cover.mkv', same, make, is_readable=True)
   mjpeg = Track('mjpeg', 'yuvj420p')
   for suffix in ('avi', 'mp4', 'mkv'):
     make = _writer(clip.frames, mjpeg, change=_with_exif)
     add(f'exif.{suffix}', same, make, is_readable=True)
-  small = fuzz_media.second_video([cover[:96, :96]] * 300, Track())
-  large = fuzz_media.second_video([cover.repeat(4, 0)] * 30, Track())
+  small = media.second_video([cover[:96, :96]] * 300, Track())
+  large = media.second_video([cover.repeat(4, 0)] * 30, Track())
   # Which of two videos is meant is open; a wrong rate is not.
   for name, other in (('small', small), ('large', large), ('one', picture)):
     for suffix in ('mp4', 'mkv', 'ts'):
@@ -466,7 +466,7 @@ def _with_exif(packet: av.Packet) -> av.Packet:
 
 def _sound_writer(codec: str, others: Sequence[Callable] = ()) -> Callable:
   def make(path: pathlib.Path) -> None:
-    fuzz_media.write_streams(path, [fuzz_media.audio(codec), *others])
+    media.write_streams(path, [media.audio(codec), *others])
 
   return make
 
@@ -541,7 +541,7 @@ def _join(path: pathlib.Path, parts, folder: pathlib.Path) -> None:
   pieces = []
   for frames, track in parts:
     part = folder / f'part-{os.getpid()}{path.suffix}'
-    fuzz_media.write(part, frames, track)
+    media.write(part, frames, track)
     pieces.append(part.read_bytes())
     part.unlink()
   path.write_bytes(b''.join(pieces))

@@ -10,9 +10,9 @@ import pathlib
 import re
 from collections.abc import Callable
 
-from rppg_tf.entry_point import InputError
-from tools import st_report_layers, st_report_run
-from tools.st_report_run import End, Epoch, Pool, StReport
+from rppg_tf.errors import InputError
+from tools.n6 import st_report_layers, st_report_run
+from tools.n6.st_report_run import End, Epoch, Pool, StReport
 
 _UNIT_BYTES = {'': 1, 'k': 1024, 'm': 1024**2, 'g': 1024**3}
 _SIZE = r'([\d.,]+)\s*([kKMG]?)i?B(?:ytes)?'

@@ -6,19 +6,19 @@ convolutions, pools and means alone: 9,072 B for the CNN of this project
 (2.2.0), 12,304 B for a convolution and a mean at 64x64 (2.2.0 and 4.0.0).
 """
 
-from tools import tflite_cost
-from tools.tflite_graph import Graph
+from tools.tflite import cost
+from tools.tflite.graph import Graph
 
 # AXISRAM3 to 6, which ST's reports call npuRAM3 to 6, and AXISRAM2, cpuRAM2,
 # which the compiler fills before external RAM.
 NUM_NPU_POOLS = 4
 NPU_POOL_BYTES = 448 * 1024
 CPU_POOL_BYTES = 1024 * 1024
-_CHAINED = ('CONV_2D', *tflite_cost.POOLS, 'MEAN')
+_CHAINED = ('CONV_2D', *cost.POOLS, 'MEAN')
 
 
 def foretold_bytes(
-  graph: Graph, costs: tflite_cost.Cost, is_decomposed: bool
+  graph: Graph, costs: cost.Cost, is_decomposed: bool
 ) -> int | None:
   """Bytes of activations in ST's report; None where nobody can say.
 
@@ -42,7 +42,7 @@ def foretold_bytes(
   return costs.fused_peak_bytes
 
 
-def lines(costs: tflite_cost.Cost, foretold: int | None, why: str) -> list[str]:
+def lines(costs: cost.Cost, foretold: int | None, why: str) -> list[str]:
   """What is said of activations and pools.
 
   Args:

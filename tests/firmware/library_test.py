@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from rppg_tf import face_detector
-from tests import commands
-from tools import firmware_stream
+from rppg_tf.faces import detector
+from tests.support import commands
+from tools.firmware_runner import stream
 
-_FIRMWARE = firmware_stream.FIRMWARE
+_FIRMWARE = stream.FIRMWARE
 _HEADER = (_FIRMWARE / 'include/rppg.h').read_text()
 _README = (_FIRMWARE / 'README.md').read_text()
 
@@ -39,8 +39,8 @@ def _readme_block(language: str) -> str:
 def generated() -> pathlib.Path:
   """The folder of the C that is emitted from the shipped model."""
   names = ('rppg_contract.h', 'temporal_head.c', 'spatial_cnn_params.c')
-  made = firmware_stream.make(*(f'generated/{name}' for name in names))
-  firmware_stream.check_made(made)
+  made = stream.make(*(f'generated/{name}' for name in names))
+  stream.check_made(made)
   return _FIRMWARE / 'generated'
 
 
@@ -58,7 +58,7 @@ def example(generated, tmp_path_factory) -> pathlib.Path:
 
 
 def test_the_version_is_the_packages():
-  project = tomllib.loads((firmware_stream.ROOT / 'pyproject.toml').read_text())
+  project = tomllib.loads((stream.ROOT / 'pyproject.toml').read_text())
   parts = [
     re.search(rf'^#define RPPG_VERSION_{part} (\d+)$', _HEADER, re.M)[1]
     for part in ('MAJOR', 'MINOR', 'PATCH')
@@ -140,7 +140,7 @@ def recording(tmp_path_factory) -> list[object]:
   video = cv2.VideoCapture(str(folder / 'DATASET_2/subject7072/vid.avi'))
   frames = np.stack([video.read()[1] for _ in range(153)])
   video.release()
-  x, y, side, _ = face_detector.FaceDetector().find(frames[0])
+  x, y, side, _ = detector.FaceDetector().find(frames[0])
   end = side + _MARGIN_PX
   around = np.s_[:, y - _MARGIN_PX : y + end, x - _MARGIN_PX : x + end]
   path = folder / 'frames.bgr'

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rppg_tf.entry_point import InputError
+from rppg_tf.errors import InputError
 
 VIDEO_NAME = 'vid.avi'
 GROUND_TRUTH_NAME = 'ground_truth.txt'

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import commands
+from tests.support import commands
 
 pytestmark = pytest.mark.bench
 

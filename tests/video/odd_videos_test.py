@@ -5,9 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from rppg_tf import jpeg_frame, video_reader
-from tools import fuzz_damage, fuzz_media, fuzz_variants
-from tools.fuzz_media import Track
+from rppg_tf.video import jpeg_frame, reader
+from tools.fuzzing import damage, media
+from tools.fuzzing import variants as fuzz_variants
+from tools.fuzzing.media import Track
 
 _NUM_FRAMES = 24
 _RATE_HZ = 30
@@ -24,7 +25,7 @@ def clip(tmp_path_factory):
 
 def _read(path):
   """Frames of a video and their times; None for one that is lost."""
-  pairs = list(video_reader.VideoReader(path).stored())
+  pairs = list(reader.VideoReader(path).stored())
   frames = [jpeg_frame.decoded(frame) for frame, _ in pairs]
   return frames, np.array([time_s for _, time_s in pairs])
 
@@ -80,7 +81,7 @@ def test_the_video_is_found_behind_other_streams(clip, tmp_path, name):
 )
 def test_formats(clip, tmp_path, codec, pix_fmt, suffix):
   path = tmp_path / f'x.{suffix}'
-  fuzz_media.write(path, clip.frames, Track(codec, pix_fmt))
+  media.write(path, clip.frames, Track(codec, pix_fmt))
   _assert_read(path, clip.frames)
 
 
@@ -89,14 +90,14 @@ def test_formats(clip, tmp_path, codec, pix_fmt, suffix):
 )
 def test_names_as_people_type_them(clip, tmp_path, name):
   path = tmp_path / name
-  fuzz_media.write(path, clip.frames, Track('ffv1', 'bgr0'), container='avi')
+  media.write(path, clip.frames, Track('ffv1', 'bgr0'), container='avi')
   _assert_read(path, clip.frames, within=0.1)
 
 
 def _headers(clip, folder, name, track):
   """Variants of one carrier, their headers changed."""
-  fuzz_media.write(folder / name, clip.frames, track)
-  return fuzz_damage.headers(clip, {name: folder / name})
+  media.write(folder / name, clip.frames, track)
+  return damage.headers(clip, {name: folder / name})
 
 
 _RAW = Track('rawvideo', 'yuv420p')
@@ -128,8 +129,8 @@ def test_no_frame_is_made_of_a_size_that_cannot_be(clip, tmp_path, name):
 def test_a_broken_mp4_is_refused(clip, tmp_path, name):
   variants = _headers(clip, tmp_path, 'h264.mp4', Track())
   path = _made(variants, f'clip-h264-{name}.mp4', tmp_path)
-  with pytest.raises(video_reader.VideoError, match=re.escape(str(path))):
-    video_reader.VideoReader(path)
+  with pytest.raises(reader.VideoError, match=re.escape(str(path))):
+    reader.VideoReader(path)
 
 
 @pytest.mark.parametrize('suffix', ['mkv', 'flv', 'asf'])
@@ -144,5 +145,5 @@ def test_a_stream_without_times_needs_a_rate(clip, tmp_path, suffix):
   (variant,) = fuzz_variants.formats(clip, [f'{suffix}-'])
   path = tmp_path / variant.name
   variant.make(path)
-  with pytest.raises(video_reader.VideoError, match='without times; give'):
-    video_reader.VideoReader(path)
+  with pytest.raises(reader.VideoError, match='without times; give'):
+    reader.VideoReader(path)

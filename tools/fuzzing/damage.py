@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tools import fuzz_media, mjpg_writer
-from tools.fuzz_media import Track
-from tools.fuzz_variants import Clip, Variant
+from rppg_tf.video import mjpeg_writer
+from tools.fuzzing import media
+from tools.fuzzing.media import Track
+from tools.fuzzing.variants import Clip, Variant
 
 # Sound files that are damaged: suffix, name and how they are written.
 _CARRIERS = {
@@ -50,14 +51,14 @@ def carriers(clip: Clip, folder: pathlib.Path) -> dict[str, pathlib.Path]:
     if track is None:
       _write_mjpg(half_made, clip.frames)
     else:
-      fuzz_media.write(half_made, clip.frames, track)
+      media.write(half_made, clip.frames, track)
     half_made.rename(path)
   return paths
 
 
 def _write_mjpg(path: pathlib.Path, frames) -> None:
   height_px, width_px = frames[0].shape[:2]
-  with mjpg_writer.MjpgWriter(path, 30, width_px, height_px, 95) as writer:
+  with mjpeg_writer.MjpgWriter(path, 30, width_px, height_px, 95) as writer:
     for frame in frames:
       writer.write(frame)
 

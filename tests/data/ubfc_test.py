@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rppg_tf import ubfc
-from tests.fake_recordings import write_ground_truth
+from rppg_tf.data import ubfc
+from tests.support.fake_recordings import write_ground_truth
 
 _BOTH = ('vid.avi', 'ground_truth.txt')
 

@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 
-from tools.fuzz_variants import Variant
+from tools.fuzzing.variants import Variant
 
 _SUFFIXES = (
   *('avi', 'mp4', 'mov', 'mkv', 'webm', 'ts', 'm2ts', 'flv', 'mpg', 'vob'),

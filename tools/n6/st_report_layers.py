@@ -9,7 +9,7 @@ import collections
 import dataclasses
 import re
 
-from tools.st_report_run import End
+from tools.n6.st_report_run import End
 
 TITLE = re.compile(r'^\s*Model name - ')
 _HEADER = re.compile(r'^\s*m_id\s+layer ')

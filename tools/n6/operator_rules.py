@@ -6,9 +6,10 @@ gives what the CPU has to do.
 
 from collections.abc import Iterator
 
-from tools import n6_regions, tflite_cost
-from tools.n6_shape_rules import integers
-from tools.tflite_graph import Graph, Operator
+from tools.n6 import regions
+from tools.n6.shape_rules import integers
+from tools.tflite import cost
+from tools.tflite.graph import Graph, Operator
 
 Breaches = Iterator[tuple[str, str]]
 
@@ -41,13 +42,13 @@ def software_operators(graph: Graph) -> Breaches:
   for operator in _computed(graph):
     if operator.name in HYBRID:
       yield operator.label, f'{HYBRID[operator.name]}: {_work(graph, operator)}'
-    elif operator.name not in (*IN_HARDWARE, *n6_regions.CONVERSIONS):
+    elif operator.name not in (*IN_HARDWARE, *regions.CONVERSIONS):
       yield operator.label, f'would run in software: {_work(graph, operator)}'
 
 
 def transposes(graph: Graph) -> Breaches:
   """TRANSPOSE anywhere but at the input."""
-  leading = n6_regions.leading(graph)
+  leading = regions.leading(graph)
   for operator in _computed(graph):
     if operator.name == 'TRANSPOSE' and operator.index not in leading:
       yield operator.label, f'hybrid: {_work(graph, operator)}'
@@ -123,13 +124,13 @@ def split_activations(graph: Graph) -> Breaches:
     before = writers.get(operator.inputs[0]) if operator.inputs else None
     if before and before.name == 'RESHAPE' and before.inputs:
       source = writers.get(before.inputs[0])
-      if source and source.name in tflite_cost.CONVOLUTIONS:
+      if source and source.name in cost.CONVOLUTIONS:
         yield operator.label, f'{before.label} parts it from {source.label}'
 
 
 def _computed(graph: Graph) -> Iterator[Operator]:
   """Operators that are left once shapes and constants are folded."""
-  folded = n6_regions.folded(graph)
+  folded = regions.folded(graph)
   for operator in graph.operators:
     if operator.index not in folded:
       yield operator
@@ -137,7 +138,7 @@ def _computed(graph: Graph) -> Iterator[Operator]:
 
 def _work(graph: Graph, operator: Operator) -> str:
   """What the operator costs, in words."""
-  macs = tflite_cost.macs(graph, operator)
+  macs = cost.macs(graph, operator)
   if macs:
     return f'{macs:,} multiplications'
   written = sum(graph.tensors[index].size for index in operator.outputs)

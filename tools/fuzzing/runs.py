@@ -15,8 +15,8 @@ import tempfile
 import threading
 from typing import NamedTuple
 
-from tools import fuzz_media
-from tools.fuzz_variants import Variant
+from tools.fuzzing import media
+from tools.fuzzing.variants import Variant
 
 # Starting a process looks after all others, too: one thread at a time.
 _LOCK = threading.Lock()
@@ -38,7 +38,9 @@ _GOOD = ('measured', 'withheld', 'refused', 'read')
 _READ_RECORDING = """
 import sys
 from absl import app
-from rppg_tf import entry_point, face_rois, recordings
+from rppg_tf import entry_point
+from rppg_tf.faces import rois as face_rois
+from rppg_tf.data import recordings
 def main():
   folder = sys.argv[-1]
   recordings.check_recording(folder)
@@ -166,7 +168,11 @@ def _importer() -> multiprocessing.context.BaseContext:
   """Forks processes that have imported what takes long; no flags in it."""
   context = multiprocessing.get_context('forkserver')
   context.set_forkserver_preload(
-    ['rppg_tf.video_heart_rate', 'rppg_tf.frame_batches', 'ai_edge_litert']
+    [
+      'rppg_tf.inference.meter',
+      'rppg_tf.inference.frame_batches',
+      'ai_edge_litert',
+    ]
   )
   return context
 
@@ -250,7 +256,7 @@ def _allowed_bpm(variant: Variant, path: pathlib.Path) -> list[float]:
   """
   allowed = list(variant.truth_bpm)
   if variant.may_change_times and allowed:
-    period_s = fuzz_media.period_s(path)
+    period_s = media.period_s(path)
     if period_s is not None:
-      allowed.append(allowed[0] / fuzz_media.RATE_HZ / period_s)
+      allowed.append(allowed[0] / media.RATE_HZ / period_s)
   return allowed

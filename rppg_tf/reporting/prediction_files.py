@@ -5,9 +5,9 @@ import io
 import os
 import pathlib
 
-from rppg_tf import run_directory
-from rppg_tf.entry_point import InputError
-from rppg_tf.video_heart_rate import Estimate, HeartRateMeter
+from rppg_tf.errors import InputError
+from rppg_tf.files import write_bytes, write_json
+from rppg_tf.inference.meter import Estimate, HeartRateMeter
 
 _CHARTS = ('.png', '.html')
 
@@ -57,15 +57,16 @@ def write(files: Files, result: dict, meter: HeartRateMeter) -> None:
     meter: the measurement.
   """
   if 'json' in files:
-    run_directory.write_json(files['json'], result)
+    write_json(files['json'], result)
   if 'csv' in files:
-    run_directory.write_bytes(files['csv'], _csv(meter.estimates).encode())
+    write_bytes(files['csv'], _csv(meter.estimates).encode())
   if 'plot' in files:
-    from rppg_tf import predict_plot  # matplotlib takes a second to load
+    # matplotlib takes a second to load
+    from rppg_tf.reporting import prediction
 
     is_html = files['plot'].suffix == '.html'
-    draw = predict_plot.html if is_html else predict_plot.png
-    run_directory.write_bytes(files['plot'], draw(result, meter))
+    draw = prediction.html if is_html else prediction.png
+    write_bytes(files['plot'], draw(result, meter))
 
 
 def _make_folder(kind: str, path: pathlib.Path) -> None:

@@ -3,10 +3,10 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from tools import n6_operator_rules as operators
-from tools import n6_shape_rules as shapes
-from tools import n6_type_rules as types
-from tools.tflite_graph import Graph
+from tools.n6 import operator_rules as operators
+from tools.n6 import shape_rules as shapes
+from tools.n6 import type_rules as types
+from tools.tflite.graph import Graph
 
 REFUSED = 'refused'
 SOFTWARE = 'software'

@@ -4,10 +4,11 @@ import collections
 import pathlib
 from collections.abc import Callable
 
-from rppg_tf.entry_point import InputError
-from tools import st_report, st_report_check, st_report_run, tflite_reader
-from tools.st_report_run import StReport
-from tools.tflite_graph import Graph
+from rppg_tf.errors import InputError
+from tools.n6 import st_report, st_report_check, st_report_run
+from tools.n6.st_report_run import StReport
+from tools.tflite import reader as tflite_reader
+from tools.tflite.graph import Graph
 
 _UNTOLD = 'not told'
 _MAX_OPERATORS = 12

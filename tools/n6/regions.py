@@ -5,7 +5,7 @@ compiler; what lies at an end can be left out of the network by ST's options
 for the types of inputs and outputs.
 """
 
-from tools.tflite_graph import Graph, Operator, Tensor
+from tools.tflite.graph import Graph, Operator, Tensor
 
 CONVERSIONS = ('QUANTIZE', 'DEQUANTIZE', 'FAKE_QUANT')
 # What may lie between the end of a graph and its conversion.

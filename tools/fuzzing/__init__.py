@@ -1,0 +1,1 @@
+"""Odd and damaged videos, and what readers make of them."""
