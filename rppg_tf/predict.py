@@ -172,7 +172,7 @@ def _measure(
   """Measures one video or camera; prints its summary and writes its files."""
   name = _name(source)
   video = VideoReader(source, rate_hz=_FPS.value)
-  backend = heart_rate.load_backend(_BACKEND.value, model.run_dir)
+  backend = backends.load_backend(_BACKEND.value, model.run_dir)
   meter = heart_rate.HeartRateMeter(backend, model.threshold)
   line = LiveLine(sys.stderr, name if is_one_of_many else '')
   start_s = time.perf_counter()

@@ -5,7 +5,7 @@
 
 Judges by the worse of ST Edge AI Core 2.2 and 4.0, unless --st_version names
 one. Exit code 0: every file fits the NPU; 1: one would be refused; 2: none,
-but one would run in software in part. The rules are in n6/rule_table.py.
+but one would run in software in part. The rules are in n6_rule_table.py.
 """
 
 import json
@@ -16,13 +16,12 @@ from absl import flags
 
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
-from tools.n6 import memory, rule_table
-from tools.n6 import rules as n6_rules
+from tools.n6 import memory, rule_table, rules
 from tools.tflite import cost, reader
 
 # Of one rule in one file; the rest is counted. The JSON has all.
 _MAX_PRINTED = 3
-_EXIT_CODES = {n6_rules.FIT: 0, n6_rules.SOFTWARE: 2, n6_rules.REFUSED: 1}
+_EXIT_CODES = {rules.FIT: 0, rules.SOFTWARE: 2, rules.REFUSED: 1}
 _ROW = '{:<22}{:<18}{:>12}{:>12}{:>11}{:>11}'
 _MACC_NOTE = (
   'MACC is counted as ST counts it: biases, activations, pools and means too.'
@@ -71,8 +70,8 @@ def main(words: list[str]) -> int:
     beside.replace(path)
   verdicts = {result['verdict'] for result in results}
   worst = next(
-    (v for v in (n6_rules.REFUSED, n6_rules.SOFTWARE) if v in verdicts),
-    n6_rules.FIT,
+    (v for v in (rules.REFUSED, rules.SOFTWARE) if v in verdicts),
+    rules.FIT,
   )
   return _EXIT_CODES[worst]
 
@@ -84,7 +83,7 @@ def print_rules() -> None:
       f'{version} {rule.grades.get(version, "-")}'
       for version in rule_table.VERSIONS
     )
-    own = f', --ends=int8 {n6_rules.REFUSED}' if rule.is_own else ''
+    own = f', --ends=int8 {rules.REFUSED}' if rule.is_own else ''
     print(f'{rule.name}: {grades}{own}')
     for title, text in (
       ('', rule.meaning),
@@ -101,13 +100,13 @@ def print_rules() -> None:
 def _check(path: pathlib.Path) -> dict:
   """Checks and prints one file; returns what JSON says of it."""
   content = reader.load(path)
-  versions = (_ST_VERSION.value,) if _ST_VERSION.value else n6_rules.BOTH_ENDS
-  report = n6_rules.check(content, versions, _ENDS.value == 'int8')
+  versions = (_ST_VERSION.value,) if _ST_VERSION.value else rules.BOTH_ENDS
+  report = rules.check(content, versions, _ENDS.value == 'int8')
   print(f'{path}: {len(content):,} bytes')
   result = {
     'path': str(path),
     'bytes': len(content),
-    'fit': report.verdict == n6_rules.FIT,
+    'fit': report.verdict == rules.FIT,
     'verdict': report.verdict,
     'verdicts': report.verdicts,
     'ends': _ENDS.value,
@@ -128,17 +127,17 @@ def _check(path: pathlib.Path) -> dict:
   return result
 
 
-def _foretold_bytes(report: n6_rules.Report, costs) -> int | None:
+def _foretold_bytes(report: rules.Report, costs) -> int | None:
   is_decomposed = any(f.rule in _DECOMPOSED for f in report.findings)
   return memory.foretold_bytes(report.graph, costs, is_decomposed)
 
 
-def _verdict(report: n6_rules.Report) -> str:
+def _verdict(report: rules.Report) -> str:
   """The last line: verdict, by version if they differ, and the numbers."""
   words = {
-    n6_rules.FIT: 'fit for STM32N6',
-    n6_rules.SOFTWARE: 'in software in part',
-    n6_rules.REFUSED: 'refused',
+    rules.FIT: 'fit for STM32N6',
+    rules.SOFTWARE: 'in software in part',
+    rules.REFUSED: 'refused',
   }
   by_verdict: dict[str, list[str]] = {}
   for version, verdict in report.verdicts.items():
@@ -149,20 +148,20 @@ def _verdict(report: n6_rules.Report) -> str:
   )
   numbers = [
     len(report.of(grade))
-    for grade in (n6_rules.REFUSED, n6_rules.SOFTWARE, n6_rules.NOTE)
+    for grade in (rules.REFUSED, rules.SOFTWARE, rules.NOTE)
   ]
   return '{}; findings: {} refused, {} software, {} notes'.format(
     judged, *numbers
   )
 
 
-def _rules(report: n6_rules.Report) -> list[dict]:
+def _rules(report: rules.Report) -> list[dict]:
   """Every rule with its number of breaches; None if it was not checked."""
   broken = [found.rule for found in report.findings]
   rules = [
     {
       'rule': rule.name,
-      'severity': n6_rules.worst(list(rule.grades.values())),
+      'severity': rules.worst(list(rule.grades.values())),
       'grades': rule.grades,
       'evidence': rule.evidence,
       'breaches': broken.count(rule.name) if report.graph else None,
@@ -170,15 +169,15 @@ def _rules(report: n6_rules.Report) -> list[dict]:
     for rule in rule_table.RULES
   ]
   readable = {
-    'rule': n6_rules.READABLE,
-    'severity': n6_rules.REFUSED,
-    'breaches': broken.count(n6_rules.READABLE),
+    'rule': rules.READABLE,
+    'severity': rules.REFUSED,
+    'breaches': broken.count(rules.READABLE),
   }
   return [readable, *rules]
 
 
 def _print_costs(
-  report: n6_rules.Report, costs: cost.Cost, foretold: int | None
+  report: rules.Report, costs: cost.Cost, foretold: int | None
 ) -> None:
   print(
     _ROW.format('operator', 'output', 'MACs', 'MACC', 'weights B', 'output B')
@@ -209,7 +208,7 @@ def _print_costs(
   print(_CODES_NOTE)
 
 
-def _print_findings(report: n6_rules.Report) -> None:
+def _print_findings(report: rules.Report) -> None:
   """Prints the first breaches of every rule, and how many there are."""
   by_rule: dict[str, list] = {}
   for found in report.findings:
@@ -228,11 +227,11 @@ def _print_findings(report: n6_rules.Report) -> None:
       )
   if report.graph and not report.findings:
     print(f'{len(rule_table.RULES)} rules, none broken')
-  if report.operators == n6_rules.KNOWN_OPERATORS:
+  if report.operators == rules.KNOWN_OPERATORS:
     print('A compile report of this operator sequence exists (2.2.0).')
 
 
-def _only(found: n6_rules.Finding, report: n6_rules.Report) -> str:
+def _only(found: rules.Finding, report: rules.Report) -> str:
   """Which versions a finding is of, if not of all."""
   worst = [v for v, grade in found.grades.items() if grade == found.severity]
   if len(worst) == len(report.versions):

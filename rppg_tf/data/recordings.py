@@ -364,10 +364,11 @@ def _labels(
   folder: Path, ground_truth: GroundTruth, frame_timestamp_s: np.ndarray
 ) -> np.ndarray:
   # SciPy takes a second to load; predict, which has no labels, starts without.
+  from rppg_tf.data import labels
 
   path = folder / GROUND_TRUTH_NAME
   try:
-    rate_bpm = heart_rate_labels.heart_rate_per_frame(
+    rate_bpm = labels.heart_rate_per_frame(
       ground_truth.ppg.astype(np.float32),
       ground_truth.timestamp_s,
       frame_timestamp_s,

@@ -40,8 +40,8 @@ def test_a_video_reads_the_same_on_the_host(both_sides):
   difference = stream.compare(expected, got)
   assert difference.is_same, difference
   assert np.any(got['codes']) and np.any(np.diff(got['features'], axis=0))
-  assert set(got['push_status'].tolist()) == {firmware_stream.OK}
-  assert set(got['estimate_status'].tolist()) == {firmware_stream.NOT_READY}
+  assert set(got['push_status'].tolist()) == {stream.OK}
+  assert set(got['estimate_status'].tolist()) == {stream.NOT_READY}
 
 
 def test_host_and_m55_agree_to_the_bit_on_real_frames(both_sides):
@@ -123,12 +123,12 @@ def test_a_frame_that_is_not_used_has_a_negative_status():
   ]
   got = replay('host', frames)
   assert got['push_status'].tolist() == [
-    firmware_stream.OK,
-    firmware_stream.TIME_BACKWARDS,
-    firmware_stream.BAD_ARGUMENT,
-    firmware_stream.OK,
+    stream.OK,
+    stream.TIME_BACKWARDS,
+    stream.BAD_ARGUMENT,
+    stream.OK,
   ]
-  assert max(firmware_stream.TIME_BACKWARDS, firmware_stream.BAD_ARGUMENT) < 0
+  assert max(stream.TIME_BACKWARDS, stream.BAD_ARGUMENT) < 0
   assert got['num_cnn_runs'].tolist() == [3, 0, 0, 3]
 
 
@@ -155,7 +155,7 @@ def test_the_cnn_is_litert(tmp_path):
   expected = emit_golden_vectors.crop_features(
     crops, _RUN / run_directory.INT8_MODEL
   )
-  got = firmware_stream.run_crops('host', crops, tmp_path)
+  got = stream.run_crops('host', crops, tmp_path)
   np.testing.assert_array_equal(got, expected)
 
 

@@ -91,7 +91,7 @@ def test_ranges_settle_in_fine_tuning():
     int8_models.trained_cnn(), int8_models.random_codes(96), _INPUT
   )
   content = int8_models.aware()
-  before = quantisation_layers.describe(content)
+  before = layers.describe(content)
   codes = int8_models.random_codes(64, seed=6)
   lived = _is_alive(content, codes)
   assert lived.sum() >= 12  # of an untrained network some may be dead
@@ -119,16 +119,14 @@ def test_folded_weights_give_the_same_file(quantised):
   assert fold_batch_norm(folded) is folded
   if quantised == 'aware':
     codes = int8_models.random_codes(96)
-    content = quantise.convert(
-      quantise.quantisation_aware(folded, codes, _INPUT)
-    )
+    content = convert.convert(convert.quantisation_aware(folded, codes, _INPUT))
   else:
     codes = int8_models.random_codes(100)
-    content = quantise.post_training(folded, codes, _INPUT)
+    content = convert.post_training(folded, codes, _INPUT)
   images = int8_models.random_codes(8, seed=3)
   for normed, plain in zip(
-    quantisation_layers.int8_outputs(_FILES[quantised](), images),
-    quantisation_layers.int8_outputs(content, images),
+    layers.int8_outputs(_FILES[quantised](), images),
+    layers.int8_outputs(content, images),
     strict=True,
   ):
     np.testing.assert_array_equal(normed, plain)

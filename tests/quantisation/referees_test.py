@@ -14,15 +14,11 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from rppg_tf.inference.int8_cnn import Int8SpatialCnn
 from rppg_tf.signals import background
+from rppg_tf.synthesis import patches
 from tests.support import int8_models
 from tests.support.referees import venv
 
-_NUM_INPUTS = 10_000
 _PEER = pathlib.Path(venv.__file__).with_name('tflite_micro_peer.py')
-from rppg_tf.synthesis import patches
-from tests.support.referees import venv
-
-_PEER = pathlib.Path(__file__).parent / 'referees' / 'tflite_micro_peer.py'
 _MODELS = {
   'shipped': int8_models.shipped,
   'aware': int8_models.aware,

@@ -60,9 +60,9 @@ def test_without_motion_nothing_moves_and_with_it_something_does():
 
 
 def test_a_recording_without_pulse_says_so():
-  source = patch_renderer.PatchSource(seed=7, duration_s=3.5)
+  source = patches.PatchSource(seed=7, duration_s=3.5)
   rates = [
-    patch_renderer.render_recording(source, index)['heart_rate_bpm']
+    patches.render_recording(source, index)['heart_rate_bpm']
     for index in range(20)
   ]
   pulse_less = [np.all(rate == contract.NO_PULSE_BPM) for rate in rates]

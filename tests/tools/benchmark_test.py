@@ -17,7 +17,7 @@ from rppg_tf.video.reader import VideoReader
 from tests.support import commands
 from tests.support.fake_recordings import RATE_HZ, write_recording
 from tools import benchmark, benchmark_process
-from tools.benchmarks import build, scale
+from tools.benchmarks import build, scale, training
 
 _NUM_FRAMES = 10
 _NUM_WINDOWS = _NUM_FRAMES - 7
@@ -50,7 +50,7 @@ def test_the_plain_script_cuts_what_we_cut_as_float32_windows(folder):
     'frames': np.array(rois),
     'heart_rate_bpm': np.arange(60, 60 + _NUM_FRAMES, dtype=np.float32),
   }
-  cut, labels_bpm = objective.plain_windows(recording)
+  cut, labels_bpm = training.plain_windows(recording)
   np.testing.assert_array_equal(cut, windows)
   np.testing.assert_array_equal(labels_bpm, [64, 65, 66])
 
@@ -73,7 +73,7 @@ def test_the_plain_network_is_ours():
   cnn, head = build_spatial_cnn(), network.build_head('window')
   pixels = frames.astype(np.float32) / 255
   windows = np.stack([pixels[at : at + 8] for at in range(_NUM_WINDOWS)])
-  plain = objective.plain_network(cnn, head)
+  plain = training.plain_network(cnn, head)
   ours = network.build_network(cnn, head, input_quantisation('none'))
   (bpm,) = ours(
     {
@@ -111,7 +111,7 @@ def test_pytorch_trains_on_our_loss():
 def test_a_step_is_the_median_after_the_warm_up():
   ends_s = [np.array(pair) for pair in ((9, 5), (10, 6), (12, 9), (13, 10))]
   ends_s.append(np.array((15, 14)))
-  np.testing.assert_array_equal(objective.median_step_s(ends_s), [2, 3])
+  np.testing.assert_array_equal(training.median_step_s(ends_s), [2, 3])
 
 
 def test_a_measurement_is_a_process_of_its_own(folder):

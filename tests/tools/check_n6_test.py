@@ -13,13 +13,12 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tests.support import bad_models, commands
-from tools.n6 import memory, rule_table
-from tools.n6 import rules as n6_rules
+from tools.n6 import memory, rule_table, rules
 from tools.tflite import cost, reader
 from tools.tflite.graph import Graph, Operator, Tensor
 
 
-def _rules(report: n6_rules.Report, severity: str) -> set[str]:
+def _rules(report: rules.Report, severity: str) -> set[str]:
   return {f.rule for f in report.findings if f.severity == severity}
 
 
@@ -28,7 +27,7 @@ def _rules(report: n6_rules.Report, severity: str) -> set[str]:
 
 def test_the_shipped_model_breaks_no_rule():
   content = bad_models.SHIPPED.read_bytes()
-  report = n6_rules.check(content)
+  report = rules.check(content)
   assert report.findings == []
   assert report.operators == [
     'CONV_2D',
@@ -38,16 +37,16 @@ def test_the_shipped_model_breaks_no_rule():
     'CONV_2D',
     'MEAN',
   ]
-  assert report.operators == n6_rules.KNOWN_OPERATORS
+  assert report.operators == rules.KNOWN_OPERATORS
   outputs = [report.graph.output(op) for op in report.graph.operators]
   assert [output.zero_points for output in outputs] == [(-128,)] * 6
   assert len(content) <= 16 * 1024
 
 
 _GRADES = {
-  n6_rules.REFUSED: bad_models.REFUSED_RULE,
-  n6_rules.SOFTWARE: bad_models.SOFTWARE_RULE,
-  n6_rules.NOTE: bad_models.NOTE_RULE,
+  rules.REFUSED: bad_models.REFUSED_RULE,
+  rules.SOFTWARE: bad_models.SOFTWARE_RULE,
+  rules.NOTE: bad_models.NOTE_RULE,
 }
 _MEANT = {
   name: (rule, grade)
@@ -59,22 +58,22 @@ _MEANT = {
 @pytest.mark.parametrize('name', _MEANT)
 def test_a_bad_model_breaks_the_rule_meant_for_it(name):
   rule, grade = _MEANT[name]
-  report = n6_rules.check(bad_models.content(name))
+  report = rules.check(bad_models.content(name))
   assert rule in _rules(report, grade)
-  assert report.verdict == (n6_rules.FIT if grade == 'note' else grade)
+  assert report.verdict == (rules.FIT if grade == 'note' else grade)
 
 
 @pytest.mark.parametrize('name', bad_models.HARDWARE)
 def test_what_reports_show_in_hardware_is_fit(name):
-  report = n6_rules.check(bad_models.content(name))
+  report = rules.check(bad_models.content(name))
   assert report.findings == []
-  strict = n6_rules.check(bad_models.content(name), int8_ends=True)
+  strict = rules.check(bad_models.content(name), int8_ends=True)
   rule = bad_models.HARDWARE[name]
-  assert _rules(strict, n6_rules.REFUSED) == ({rule} if rule else set())
+  assert _rules(strict, rules.REFUSED) == ({rule} if rule else set())
 
 
 def test_every_rule_has_a_model_that_breaks_it():
-  names = {rule.name for rule in rule_table.RULES} | {n6_rules.READABLE}
+  names = {rule.name for rule in rule_table.RULES} | {rules.READABLE}
   meant = {rule for rule, _ in _MEANT.values()}
   # Found at the other end of the same models.
   meant |= {rule for rule in bad_models.HARDWARE.values() if rule}
@@ -100,20 +99,20 @@ _BESIDE = {
 
 @pytest.mark.parametrize('name', _MEANT)
 def test_a_model_breaks_no_rule_that_it_keeps(name):
-  report = n6_rules.check(bad_models.content(name))
+  report = rules.check(bad_models.content(name))
   broken = {found.rule for found in report.findings} - {_MEANT[name][0]}
   assert broken <= _BESIDE.get(name, set())
 
 
 @pytest.mark.parametrize('name', ['float_io', 'two_graphs', 'open_height'])
 def test_int8_ends_refuse_what_the_firmware_cannot_take(name):
-  report = n6_rules.check(bad_models.content(name), int8_ends=True)
-  assert report.verdict == n6_rules.REFUSED
-  assert bad_models.NOTE_RULE[name] in _rules(report, n6_rules.REFUSED)
+  report = rules.check(bad_models.content(name), int8_ends=True)
+  assert report.verdict == rules.REFUSED
+  assert bad_models.NOTE_RULE[name] in _rules(report, rules.REFUSED)
 
 
 def test_a_finding_names_operator_tensor_and_remedy():
-  report = n6_rules.check(bad_models.content('rank_6_constant'))
+  report = rules.check(bad_models.content('rank_6_constant'))
   (found,) = report.findings
   assert str(found) == (
     "refused max-rank: tensor 14 'constant' [1, 1, 1, 1, 1, 4]: 6 dimensions, "
@@ -122,26 +121,26 @@ def test_a_finding_names_operator_tensor_and_remedy():
 
 
 def test_software_is_named_with_its_cost():
-  report = n6_rules.check(bad_models.content('padded_channels'))
-  (found,) = report.of(n6_rules.SOFTWARE)
+  report = rules.check(bad_models.content('padded_channels'))
+  (found,) = report.of(rules.SOFTWARE)
   assert found.where.endswith(' PAD')
   assert found.message == (
     'pads 8 channels to 16: 1 to 2 hybrid transposes of 2,304 B'
   )
-  report = n6_rules.check(bad_models.content('softmax'))
-  (found,) = report.of(n6_rules.SOFTWARE)
+  report = rules.check(bad_models.content('softmax'))
+  (found,) = report.of(rules.SOFTWARE)
   assert found.message == 'would run in software: 16 values'
 
 
 def test_the_worse_version_judges_unless_one_is_named():
   content = bad_models.content('kernel_5x5')
-  (found,) = n6_rules.check(content).findings
+  (found,) = rules.check(content).findings
   assert found.grades == {'2.2': 'note'}
-  assert n6_rules.check(content, ('4.0',)).findings == []
+  assert rules.check(content, ('4.0',)).findings == []
   content = bad_models.content('strided_depthwise')
-  (found,) = n6_rules.check(content).findings
+  (found,) = rules.check(content).findings
   assert found.grades == {'4.0': 'note'}
-  assert n6_rules.check(content, ('2.2',)).findings == []
+  assert rules.check(content, ('2.2',)).findings == []
 
 
 def test_every_rule_says_what_it_is_known_from():
@@ -154,8 +153,8 @@ def test_every_rule_says_what_it_is_known_from():
 # --- Files that ST's compiler was run on -------------------------------------
 
 
-def _real(name: str) -> n6_rules.Report:
-  return n6_rules.check(commands.n6_real(name).read_bytes())
+def _real(name: str) -> rules.Report:
+  return rules.check(commands.n6_real(name).read_bytes())
 
 
 @pytest.mark.parametrize(
@@ -167,8 +166,8 @@ def test_what_st_compiled_without_software_is_fit(name):
 
 def test_a_large_kernel_is_fit_but_decomposed():
   report = _real('baseline_conv2d_32f_7x7_int8.tflite')
-  assert report.verdict == n6_rules.FIT
-  assert _rules(report, n6_rules.NOTE) == {'conv-kernel', 'padding'}
+  assert report.verdict == rules.FIT
+  assert _rules(report, rules.NOTE) == {'conv-kernel', 'padding'}
   assert 'decomposed, slow and large' in report.findings[0].message
   costs = cost.cost(report.graph)
   assert memory.foretold_bytes(report.graph, costs, True) is None
@@ -177,7 +176,7 @@ def test_a_large_kernel_is_fit_but_decomposed():
 def test_each_pad_of_channels_of_blazeface_is_named():
   report = _real('blazeface_int8_io.tflite')
   assert report.verdicts == {'2.2': 'software', '4.0': 'software'}
-  found = report.of(n6_rules.SOFTWARE)
+  found = report.of(rules.SOFTWARE)
   assert [f.rule for f in found] == ['pad-channels'] * 11
   places = [int(f.where.split()[1]) for f in found]
   assert places == [6, 11, 15, 19, 24, 28, 32, 36, 40, 44, 53]
@@ -196,8 +195,8 @@ def test_activations_are_those_of_st_s_reports():
 # --- Damaged files -----------------------------------------------------------
 
 
-def _survives(content: bytes) -> n6_rules.Report:
-  report = n6_rules.check(content)
+def _survives(content: bytes) -> rules.Report:
+  report = rules.check(content)
   if report.graph:
     cost.cost(report.graph)
     str(report.findings)
@@ -208,7 +207,7 @@ def test_a_file_cut_anywhere_is_refused():
   content = bad_models.SHIPPED.read_bytes()
   for length in range(len(content)):
     report = _survives(content[:length])
-    assert [f.rule for f in report.findings] == [n6_rules.READABLE], length
+    assert [f.rule for f in report.findings] == [rules.READABLE], length
 
 
 def test_flipped_bits_are_survived():
@@ -220,7 +219,7 @@ def test_flipped_bits_are_survived():
     # Tables are in the first and last parts of the file, numbers between.
     for place in rng.integers(0, len(content), rng.choice([1, 2, 8, 64])):
       damaged[place] ^= 1 << rng.integers(8)
-    num_refused += _survives(bytes(damaged)).verdict != n6_rules.FIT
+    num_refused += _survives(bytes(damaged)).verdict != rules.FIT
   assert 100 < num_refused < 500
 
 
@@ -231,7 +230,7 @@ def test_counts_of_two_thousand_million_are_refused_at_once():
   for place in np.flatnonzero((words > 0) & (words <= 32)):
     damaged = words.copy()
     damaged[place] = 2**31 - 1
-    num_refused += _survives(damaged.tobytes()).verdict != n6_rules.FIT
+    num_refused += _survives(damaged.tobytes()).verdict != rules.FIT
   assert num_refused > 50
 
 

@@ -277,7 +277,7 @@ def _compare(run_dir, output_dir, raw_run_dir=None):
 
 def test_everything_is_compared(data, tmp_path, capsys, monkeypatch):
   # 216 ROI frames of two training subjects: too few for 300.
-  monkeypatch.setattr(quantisation_sweep, 'SIZES', (10, 300))
+  monkeypatch.setattr(sweep, 'SIZES', (10, 300))
   output_dir = tmp_path / 'output'
   run_dir = _write_run(tmp_path / 'run', 'normalise')
   _compare(

@@ -1,11 +1,11 @@
 """What STM32N6's NPU and ST Edge AI Core make of a TFLite file, rule by rule.
 
-  report = n6_rules.check(content)
-  if report.verdict != n6_rules.FIT: ...
+  report = rules.check(content)
+  if report.verdict != rules.FIT: ...
 
 Three grades. Refused: ST's tool ends with an error. Software: it compiles,
 but an operator runs on the CPU, whole or in part. Note: worth knowing. Every
-rule has its grade by version and what it is known from (rule_table.py); a
+rule has its grade by version and what it is known from (n6_rule_table.py); a
 file that breaks none is not thereby known to compile.
 
 The NPU accumulates convolutions at 16 bits: expect its codes to differ by
@@ -116,7 +116,7 @@ def check(
 
   Args:
     content: the file's bytes; any bytes at all, however damaged.
-    versions: of `n6_rule_table.VERSIONS`, those to judge by.
+    versions: of `rule_table.VERSIONS`, those to judge by.
     int8_ends: whether the file is for this project's firmware: int8 ends,
       and nothing that the rules of `is_own` speak of.
 

@@ -10,43 +10,6 @@ import pathlib
 from collections.abc import Callable
 
 from rppg_tf.errors import InputError
-
-_UNIT_BYTES = {'B': 1, 'kB': 1024, 'MB': 1024 * 1024}
-_TITLE = re.compile(r'^ST Edge AI Core v\S+', re.MULTILINE)
-_MODEL = re.compile(r'^\s*model(?:/c-model)?: macc=([\d,]+).*?weights=([\d,]+)')
-_SUMMARY_MACC = re.compile(r'^\s*macc\s*:\s*([\d,]+)')
-_TENSOR = re.compile(
-  r"^\s*(input|output) \d+/\d+\s*: .*?'\s*,\s*(\w+)\(([\dx]+)"
-)
-_POOL = re.compile(
-  r'^\s*(\w+)\s+\[0x([0-9A-Fa-f]+) - 0x[0-9A-Fa-f]+\]:\s*([\d.]+)\s+(k?M?B)'
-  r' /\s*([\d.]+)\s+(k?M?B) .*weights:'
-)
-_TOTAL = re.compile(
-  r'^\s*Total:.*weights:\s*([\d.]+)\s+(k?M?B).*activations:\s*([\d.]+)\s+(k?M?B)'
-)
-# A row of the table of layers: `conv2d_2 (CONV_2D)  [b:1,h:18,w:18,c:32]`,
-# with `(Conv2D, CONV_2D)` in some versions and `()` for inputs.
-_LAYER = re.compile(r'^(\d+)?\s+(\S+) \(([^)]*)\)\s+\[([a-z\d:,]+)\]')
-_OF_WHICH = re.compile(
-  r'^\s*Total number of epochs: (\d+) of which (\d+) implemented in software'
-)
-_EPOCHS = re.compile(r'^\s*Total number of epochs\s+(\d+)\s*$')
-_SOFTWARE = re.compile(r'^\s*>> pure software \(SW\) epochs\s+(\d+)')
-_HYBRID = re.compile(r'^\s*>> hybrid epochs.*?\s(\d+)\s*$')
-_EPOCH = re.compile(
-  r'^\s*\|?\s*epoch[ _](\d+)\s*\|?\s*-?(SW|HW|EC|Hybrid)-?\s*[|(]?\s*(\w*)'
-)
-_END = re.compile(r'^\s*={20,}')
-_MAPPINGS = {
-  'NODE_HW': 'HW',
-  'NODE_EC': 'EC',
-  'NODE_SW': 'SW',
-  'NODE_SW_HW': 'Hybrid',
-  'NODE_HW_SW': 'Hybrid',
-}
-_NO_EPOCH = 'NODE_NO_X'
-_FORMATS = {'STAI_FORMAT_S8': 'int8', 'STAI_FORMAT_U8': 'uint8'}
 from tools.n6 import st_report_json, st_report_text
 from tools.n6.st_report_run import StReport
 

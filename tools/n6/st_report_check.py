@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Iterator
 
 from tools.n6 import st_report_run
-from tools.n6.st_report import End, StReport
 from tools.n6.st_report_run import End, StReport
 from tools.tflite import cost
 from tools.tflite.graph import Graph, Tensor

@@ -69,11 +69,11 @@ def _in_words(errors: dict) -> str:
 
 def check(content: bytes) -> None:
   """Refuses a file that STM32N6 would not run whole in hardware."""
-  report = n6_rules.check(content, int8_ends=True)
-  if report.verdict != n6_rules.FIT:
+  report = rules.check(content, int8_ends=True)
+  if report.verdict != rules.FIT:
     (found, *_) = report.of(report.verdict)
     raise InputError(f'{run_directory.INT8_MODEL}: {found}')
-  if report.operators != n6_rules.KNOWN_OPERATORS:
+  if report.operators != rules.KNOWN_OPERATORS:
     raise InputError(
       f'{run_directory.INT8_MODEL}: expected the operators '
       f'{", ".join(rules.KNOWN_OPERATORS)}, got '

@@ -11,15 +11,8 @@ import pytest
 from rppg_tf.errors import InputError
 from tests.support import commands
 from tools.n6 import st_report, st_report_check
-from tools.tflite import reader
-
-FIXTURES = commands.ROOT / 'tests/support/st_reports'
-ANALYZE = FIXTURES / 'network_analyze_report.txt'  # wording of 2.2
-GENERATE = FIXTURES / 'network_generate_report.txt'  # wording of 3.0
-SOFTWARE = FIXTURES / 'software_epoch_report.txt'
-INFO = FIXTURES / 'network_c_info.json'
-from tests.support import commands
 from tools.n6.st_report_run import CPU, HOST, NPU, End, Epoch, Pool, StReport
+from tools.tflite import reader
 
 FIXTURES = commands.ROOT / 'tests/support/st_reports'
 GENERATE = FIXTURES / 'network_generate_report.txt'  # 2.2
