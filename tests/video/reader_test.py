@@ -15,10 +15,7 @@ import pytest
 
 from rppg_tf.video import jpeg_complaints, jpeg_frame, mjpeg_writer
 from rppg_tf.video import reader as video_reader
-from tests.support import fake_recordings
-from rppg_tf import jpeg_complaints, jpeg_frame, video_reader
-from tests import fake_recordings, small_videos
-from tools import mjpg_writer
+from tests.support import fake_recordings, small_videos
 
 
 @pytest.fixture(scope='module')

@@ -3,8 +3,8 @@
 import av
 import numpy as np
 
-from rppg_tf import video_reader
-from tools import mjpg_writer
+from rppg_tf.video import mjpeg_writer
+from rppg_tf.video import reader as video_reader
 
 SIZE_PX = (64, 48)
 QUALITY = 95
@@ -25,7 +25,7 @@ def scenes(num_frames=10, height_px=SIZE_PX[1]):
 
 
 def write_mjpg(path, frames, rate_hz=25.0):
-  with mjpg_writer.MjpgWriter(path, rate_hz, *SIZE_PX, QUALITY) as writer:
+  with mjpeg_writer.MjpgWriter(path, rate_hz, *SIZE_PX, QUALITY) as writer:
     for frame in frames:
       writer.write(frame)
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from rppg_tf import video_reader
-from tests import small_videos
-from tools import mjpg_writer
+from rppg_tf.video import mjpeg_writer
+from rppg_tf.video import reader as video_reader
+from tests.support import small_videos
 
 # --- Interlaced ---------------------------------------------------------------
 
@@ -35,7 +35,7 @@ def _write_fields(path, frames, monkeypatch):
     fields = [encode(kind, frame[start::2], options)[1] for start in (0, 1)]
     return True, np.concatenate(fields)
 
-  monkeypatch.setattr(mjpg_writer.cv2, 'imencode', encode_fields)
+  monkeypatch.setattr(mjpeg_writer.cv2, 'imencode', encode_fields)
   small_videos.write_mjpg(path, frames)
 
 
@@ -96,7 +96,7 @@ def test_exif_of_a_camera_changes_nothing(tmp_path, monkeypatch):
   small_videos.write_mjpg(tmp_path / 'plain.avi', small_videos.scenes())
   encode = cv2.imencode
   monkeypatch.setattr(
-    mjpg_writer.cv2,
+    mjpeg_writer.cv2,
     'imencode',
     lambda *arguments: (True, _with_exif(encode(*arguments)[1])),
   )
