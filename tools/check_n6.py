@@ -158,7 +158,7 @@ def _verdict(report: rules.Report) -> str:
 def _rules(report: rules.Report) -> list[dict]:
   """Every rule with its number of breaches; None if it was not checked."""
   broken = [found.rule for found in report.findings]
-  rules = [
+  checked = [
     {
       'rule': rule.name,
       'severity': rules.worst(list(rule.grades.values())),
@@ -173,7 +173,7 @@ def _rules(report: rules.Report) -> list[dict]:
     'severity': rules.REFUSED,
     'breaches': broken.count(rules.READABLE),
   }
-  return [readable, *rules]
+  return [readable, *checked]
 
 
 def _print_costs(

@@ -136,7 +136,7 @@ def _break_video(folder, how):
   ('how', 'message'),
   [
     ('missing', r'missing \(vid.mp4, .mkv, … would do\); copy'),
-    ('junk', 'not a video that OpenCV can open; copy'),
+    ('junk', 'not a video that FFmpeg can open; copy'),
     (
       'truncated',
       r'truncated or damaged: its header says 120 frames, only \d+ can be',
