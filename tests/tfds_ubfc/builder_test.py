@@ -282,7 +282,7 @@ class BadInputTest(tfds.testing.TestCase):
     )
     last_line = done.stderr.rstrip().splitlines()[-1]
     self.assertNotEqual(done.returncode, 0)
-    self.assertStartsWith(last_line, 'rppg_tf.data.recordings.RecordingError: ')
+    self.assertStartsWith(last_line, 'rppg_tf.data.ubfc.RecordingError: ')
     self.assertEndsWith(last_line, 'can be decoded; copy it again')
 
 
