@@ -34,6 +34,15 @@ class Orientation(NamedTuple):
   flip_vertically: bool = False
 
 
+# By quarter turns counterclockwise.
+_TURNS = (
+  Orientation(),
+  Orientation(transpose=True, flip_vertically=True),
+  Orientation(flip_horizontally=True, flip_vertically=True),
+  Orientation(transpose=True, flip_horizontally=True),
+)
+
+
 def decode(
   stream: av.VideoStream,
   packets: Iterable[av.Packet | None],
@@ -90,9 +99,12 @@ def orientation(frame: av.VideoFrame) -> Orientation:
   """Reads the display matrix that the file has for a frame.
 
   Eight orientations are told apart, quarter turns and mirrored ones; others
-  are rounded to one of these.
+  are rounded to one of these. Of a frame with Exif only turns are known.
   """
-  data = {item.type: item for item in frame.side_data}
+  try:
+    data = {item.type: item for item in frame.side_data}
+  except ValueError:  # PyAV does not know of Exif, and gives nothing then.
+    return _TURNS[round(frame.rotation / 90) % 4]
   if Type.DISPLAYMATRIX not in data:
     return Orientation()
   # A stored pixel (x, y) is shown at (a x + c y, b x + d y).

@@ -21,6 +21,7 @@ _BASELINE = 0xC0
 _EXTENDED = 0xC1
 _RESTART_INTERVAL = 0xDD
 _SCAN = 0xDA
+_CAMERA_DATA = 0xE1
 # Heads of a frame of any kind; the three left out are something else.
 _FRAME_HEADS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 # Halved colour is brought back from the rows around, and libjpeg reads ahead.
@@ -62,6 +63,16 @@ class JpegFrame(NamedTuple):
       if marker in _FRAME_HEADS and at + 9 <= len(packet):
         return struct.unpack('>HH', packet[at + 5 : at + 9])[::-1]
     return None
+
+  def without_exif(self) -> bytes:
+    """Returns the JPEG without what its camera says of it (APP1)."""
+    packet = memoryview(self.packet.ravel())
+    parts, start = [], 0
+    for marker, at in _segments(packet):
+      if marker == _CAMERA_DATA:
+        parts.append(packet[start:at])
+        start = at + 2 + (packet[at + 2] << 8 | packet[at + 3])
+    return b''.join([*parts, packet[start:]])
 
   def _upper_rows(self, num_rows: int) -> np.ndarray | None:
     """The first rows, or None if they cannot be had for less than all."""

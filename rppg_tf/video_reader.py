@@ -142,11 +142,14 @@ class VideoReader:
     stream = self._file.stream
     if packet is None or stream.codec_context.name != 'mjpeg':
       return None
-    frame_bgr = JpegFrame(video_file.content(packet)).decode()
+    jpeg = JpegFrame(video_file.content(packet))
+    frame_bgr = jpeg.decode()
     if frame_bgr is None:
       return None
     size_px = frame_bgr.shape[1::-1]
-    return size_px if ffmpeg_frames.is_plain(stream, packet, size_px) else None
+    # The file, not the camera's Exif, says which way is up.
+    bare = av.Packet(jpeg.without_exif())
+    return size_px if ffmpeg_frames.is_plain(stream, bare, size_px) else None
 
   def _is_field(self, packet: av.Packet | None) -> bool:
     """Whether a packet begins with a JPEG of every other row."""

@@ -14,11 +14,8 @@ import numpy as np
 import pytest
 
 from rppg_tf import jpeg_complaints, jpeg_frame, video_reader
-from tests import fake_recordings
+from tests import fake_recordings, small_videos
 from tools import mjpg_writer
-
-_SIZE_PX = (64, 48)
-_QUALITY = 95
 
 
 @pytest.fixture(scope='module')
@@ -26,11 +23,6 @@ def good(tmp_path_factory):
   """A Motion-JPEG of 120 frames at 30 frames/s by cv2.VideoWriter."""
   folder = tmp_path_factory.mktemp('good') / 'subject1'
   return fake_recordings.write_recording(folder) / 'vid.avi'
-
-
-def _read(path):
-  pairs = list(video_reader.VideoReader(path))
-  return np.array([f for f, _ in pairs]), np.array([t for _, t in pairs])
 
 
 def _by_opencv(path):
@@ -45,23 +37,8 @@ def _by_opencv(path):
     time_s.append(video.get(cv2.CAP_PROP_POS_MSEC) / 1e3)
 
 
-def _scenes(num_frames=10, height_px=_SIZE_PX[1]):
-  """Smooth colours that change with time, uint8 BGR."""
-  y, x = np.mgrid[:height_px, : _SIZE_PX[0]]
-  return [
-    np.stack([60 + x, 80 + y + 3 * t, 200 - x - t], axis=2).astype(np.uint8)
-    for t in range(num_frames)
-  ]
-
-
-def _write_mjpg(path, frames, rate_hz=25.0):
-  with mjpg_writer.MjpgWriter(path, rate_hz, *_SIZE_PX, _QUALITY) as writer:
-    for frame in frames:
-      writer.write(frame)
-
-
 def test_frames_and_times(good):
-  frames, time_s = _read(good)
+  frames, time_s = small_videos.read(good)
   assert frames.shape == (fake_recordings.NUM_FRAMES, 240, 240, 3)
   np.testing.assert_allclose(
     time_s, np.arange(fake_recordings.NUM_FRAMES) / 30, atol=1e-6
@@ -72,11 +49,15 @@ def test_frames_and_times(good):
 
 
 def test_motion_jpeg_is_the_jpegs_that_were_written(tmp_path):
-  scenes = _scenes()
-  _write_mjpg(tmp_path / 'vid.avi', scenes)
-  frames, time_s = _read(tmp_path / 'vid.avi')
+  scenes = small_videos.scenes()
+  small_videos.write_mjpg(tmp_path / 'vid.avi', scenes)
+  frames, time_s = small_videos.read(tmp_path / 'vid.avi')
   options = (
-    *(cv2.IMWRITE_JPEG_QUALITY, _QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR),
+    *(
+      cv2.IMWRITE_JPEG_QUALITY,
+      small_videos.QUALITY,
+      cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+    ),
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
   )
   for frame, scene in zip(frames, scenes, strict=True):
@@ -86,7 +67,7 @@ def test_motion_jpeg_is_the_jpegs_that_were_written(tmp_path):
 
 
 def test_motion_jpeg_is_near_to_what_ffmpeg_makes_of_it(good):
-  frames, time_s = _read(good)
+  frames, time_s = small_videos.read(good)
   others, other_s = _by_opencv(good)
   np.testing.assert_allclose(time_s, other_s, atol=1e-9)
   difference = frames.astype(int) - others
@@ -103,98 +84,14 @@ def test_motion_jpeg_is_near_to_what_ffmpeg_makes_of_it(good):
 def test_other_codecs_are_left_to_ffmpeg(tmp_path, name, fourcc):
   path = tmp_path / name
   code = cv2.VideoWriter_fourcc(*fourcc)
-  writer = cv2.VideoWriter(str(path), code, 25.0, _SIZE_PX)
-  for scene in _scenes():
+  writer = cv2.VideoWriter(str(path), code, 25.0, small_videos.SIZE_PX)
+  for scene in small_videos.scenes():
     writer.write(scene)
   writer.release()
-  frames, time_s = _read(path)
+  frames, time_s = small_videos.read(path)
   others, other_s = _by_opencv(path)
   np.testing.assert_array_equal(frames, others)
   np.testing.assert_allclose(time_s, other_s, atol=1e-9)
-
-
-# --- Interlaced ---------------------------------------------------------------
-
-
-def _bars(num_frames=8):
-  """An edge that moves by 6 pixels from field to field, uint8 BGR."""
-  x = np.arange(_SIZE_PX[0])
-  frames = np.empty((num_frames, *_SIZE_PX[::-1], 3), np.uint8)
-  for t in range(num_frames):
-    for field in (0, 1):
-      row = np.where(x < 6 * (2 * t + field) % 48 + 8, 60, 190)
-      frames[t, field::2] = row[:, None]
-  return list(frames)
-
-
-def _encode(path, frames, codec='libx264', rotation=None, **options):
-  """Writes frames, uint8 BGR, by PyAV."""
-  with av.open(str(path), 'w') as container:
-    stream = container.add_stream(codec, rate=25, options=options)
-    stream.height, stream.width = frames[0].shape[:2]
-    stream.pix_fmt = 'yuv420p'
-    if rotation:
-      stream.set_display_rotation(*rotation)
-    for frame in frames:
-      container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, 'bgr24')))
-    container.mux(stream.encode())
-
-
-def _write_fields(path, frames, monkeypatch):
-  """Motion-JPEG of two JPEGs a frame."""
-  encode = cv2.imencode
-
-  def encode_fields(kind, frame, options):
-    fields = [encode(kind, frame[start::2], options)[1] for start in (0, 1)]
-    return True, np.concatenate(fields)
-
-  monkeypatch.setattr(mjpg_writer.cv2, 'imencode', encode_fields)
-  _write_mjpg(path, frames)
-
-
-@pytest.mark.parametrize('kind', ['mpeg2video', 'libx264', 'mjpeg'])
-def test_interlaced_video_is_deinterlaced(kind, tmp_path, monkeypatch):
-  frames = _bars()
-  path = tmp_path / ('vid.avi' if kind == 'mjpeg' else 'vid.mkv')
-  if kind == 'mjpeg':
-    _write_fields(path, frames, monkeypatch)
-  else:
-    options = {'flags': '+ilme+ildct', 'b': '4000k', 'x264-params': 'tff=1'}
-    _encode(path, frames, kind, **options)
-  got, time_s = _read(path)
-  assert got.shape == (8, *_SIZE_PX[::-1], 3)
-  np.testing.assert_allclose(time_s - time_s[0], np.arange(8) / 25, atol=2e-3)
-  # Rows of the other field stand out by 130; what is left is interpolated.
-  combs = [np.abs(np.diff(f.astype(int), axis=0)).mean() for f in frames]
-  left = [np.abs(np.diff(f.astype(int), axis=0)).mean() for f in got]
-  assert np.mean(left) < 0.25 * np.mean(combs)
-  # The rows of one field are as they were.
-  difference = np.abs(got.astype(int) - frames)
-  assert min(difference[:, start::2].mean() for start in (0, 1)) < 6
-
-
-# --- Orientation --------------------------------------------------------------
-
-_TURNS = {
-  (0, False, True): lambda frame: frame[::-1],
-  (0, True, False): lambda frame: frame[:, ::-1],
-  (180, False, False): lambda frame: frame[::-1, ::-1],
-  (90, False, False): np.rot90,
-  (-90, False, False): lambda frame: np.rot90(frame, -1),
-  (90, True, False): lambda frame: np.rot90(frame)[:, ::-1],
-  (90, False, True): lambda frame: np.rot90(frame)[::-1],
-}
-
-
-@pytest.mark.parametrize('rotation', _TURNS)
-def test_the_display_matrix_is_applied(rotation, tmp_path):
-  scenes = _scenes(3)
-  _encode(tmp_path / 'plain.mp4', scenes)
-  _encode(tmp_path / 'turned.mp4', scenes, rotation=rotation)
-  plain, _ = _read(tmp_path / 'plain.mp4')
-  turned, _ = _read(tmp_path / 'turned.mp4')
-  for frame, other in zip(plain, turned, strict=True):
-    np.testing.assert_array_equal(other, _TURNS[rotation](frame))
 
 
 # --- Damage -------------------------------------------------------------------
@@ -223,8 +120,8 @@ def test_a_jpeg_that_is_damaged_is_left_out(
 
   monkeypatch.setattr(mjpg_writer.cv2, 'imencode', spoil_the_fifth)
   path = tmp_path / 'vid.avi'
-  _write_mjpg(path, _scenes())
-  _, time_s = _read(path)
+  small_videos.write_mjpg(path, small_videos.scenes())
+  _, time_s = small_videos.read(path)
   np.testing.assert_allclose(
     25 * time_s, [0, 1, 2, 3, 5, 6, 7, 8, 9], atol=1e-4
   )
@@ -282,7 +179,7 @@ def test_a_video_cut_short_gives_what_is_there(good, tmp_path):
   path = tmp_path / 'cut.avi'
   path.write_bytes(good.read_bytes())
   fake_recordings.truncate(path)
-  assert 0 < len(_read(path)[1]) < fake_recordings.NUM_FRAMES
+  assert 0 < len(small_videos.read(path)[1]) < fake_recordings.NUM_FRAMES
 
 
 def _chunks(avi):
@@ -297,7 +194,7 @@ def _chunks(avi):
 
 def test_behind_a_hole_in_an_avi_times_are_as_before(tmp_path):
   path = tmp_path / 'vid.avi'
-  _write_mjpg(path, _scenes(20))
+  small_videos.write_mjpg(path, small_videos.scenes(20))
   avi = bytearray(path.read_bytes())
   (start, _), (end, _) = (_chunks(avi)[n] for n in (8, 11))
   avi[start:end] = bytes(end - start)
@@ -312,8 +209,8 @@ def test_raw_video_is_read_on_behind_a_frame_that_is_too_short(tmp_path):
   path = tmp_path / 'vid.avi'
   with av.open(str(path), 'w') as container:
     stream = container.add_stream('rawvideo', rate=25)
-    stream.width, stream.height, stream.pix_fmt = *_SIZE_PX, 'bgr24'
-    for number, scene in enumerate(_scenes()):
+    stream.width, stream.height, stream.pix_fmt = *small_videos.SIZE_PX, 'bgr24'
+    for number, scene in enumerate(small_videos.scenes()):
       frame = av.VideoFrame.from_ndarray(scene, 'bgr24')
       for packet in stream.encode(frame):
         short = av.Packet(bytes(packet)[: 99 if number == 4 else None])
@@ -323,7 +220,7 @@ def test_raw_video_is_read_on_behind_a_frame_that_is_too_short(tmp_path):
   reader = video_reader.VideoReader(path)
   frames = [frame for frame, _ in reader]
   assert (len(frames), reader.num_stored) == (9, 10)
-  np.testing.assert_array_equal(frames[-1], _scenes()[-1])
+  np.testing.assert_array_equal(frames[-1], small_videos.scenes()[-1])
 
 
 def test_what_others_print_meanwhile_is_printed(capfd):
@@ -363,7 +260,7 @@ def test_a_video_that_breaks_off_says_how_much_is_missing(good, tmp_path):
 
 def test_a_count_that_cannot_be_is_not_believed(tmp_path):
   path = tmp_path / 'vid.avi'
-  _write_mjpg(path, _scenes())
+  small_videos.write_mjpg(path, small_videos.scenes())
   avi = bytearray(path.read_bytes())
   # dwLength of the stream's header.
   at = avi.index(b'strh') + 8 + 32
@@ -381,7 +278,7 @@ def test_a_count_that_cannot_be_is_not_believed(tmp_path):
 def test_any_file_name_is_opened(good, tmp_path, name):
   path = os.fsdecode(os.fsencode(tmp_path) + b'/' + name)
   pathlib.Path(path).write_bytes(good.read_bytes())
-  assert len(_read(path)[0]) == fake_recordings.NUM_FRAMES
+  assert len(small_videos.read(path)[0]) == fake_recordings.NUM_FRAMES
 
 
 def test_a_tilde_is_the_home_folder(good, monkeypatch):
@@ -404,9 +301,9 @@ def test_y4m_without_a_rate_needs_one(rate, tmp_path):
 def test_a_stream_without_times_needs_a_rate(tmp_path, name):
   path = tmp_path / name
   if name == 'vid.h264':
-    _encode(path, _scenes())
+    small_videos.encode(path, small_videos.scenes())
   else:
-    jpegs = [cv2.imencode('.jpg', scene)[1] for scene in _scenes()]
+    jpegs = [cv2.imencode('.jpg', scene)[1] for scene in small_videos.scenes()]
     path.write_bytes(b''.join(jpeg.tobytes() for jpeg in jpegs))
   with pytest.raises(video_reader.VideoError, match=r'without times.*--fps'):
     video_reader.VideoReader(path)
@@ -416,7 +313,8 @@ def test_a_stream_without_times_needs_a_rate(tmp_path, name):
 
 def test_frames_that_change_size_are_refused(tmp_path, monkeypatch):
   encode = cv2.imencode
-  sizes = itertools.chain([_SIZE_PX] * 9, itertools.repeat((32, 24)))
+  large, small = small_videos.SIZE_PX, (32, 24)
+  sizes = itertools.chain([large] * 9, itertools.repeat(small))
   monkeypatch.setattr(
     mjpg_writer.cv2,
     'imencode',
@@ -425,17 +323,17 @@ def test_frames_that_change_size_are_refused(tmp_path, monkeypatch):
     ),
   )
   path = tmp_path / 'vid.avi'
-  _write_mjpg(path, _scenes(12))
-  assert len(_read(path)[0]) == 9
-  sizes = itertools.chain([_SIZE_PX], itertools.repeat((32, 24)))
-  _write_mjpg(path, _scenes(12))
+  small_videos.write_mjpg(path, small_videos.scenes(12))
+  assert len(small_videos.read(path)[0]) == 9
+  sizes = itertools.chain([large], itertools.repeat(small))
+  small_videos.write_mjpg(path, small_videos.scenes(12))
   with pytest.raises(video_reader.VideoError, match='64x48 to 32x24'):
-    _read(path)
+    small_videos.read(path)
 
 
 def test_what_is_no_video_is_named(tmp_path):
   picture = tmp_path / 'face.jpg'
-  cv2.imwrite(str(picture), _scenes()[0])
+  cv2.imwrite(str(picture), small_videos.scenes()[0])
   sound = tmp_path / 'sound.wav'
   with wave.open(str(sound), 'wb') as file:
     file.setparams((1, 2, 8000, 0, 'NONE', ''))
