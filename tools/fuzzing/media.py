@@ -253,10 +253,10 @@ def read_bgr(
 
 
 def period_s(path: pathlib.Path) -> float | None:
-  """Returns the middle distance of a file's own frame times, seconds.
+  """Returns the distance of a file's frames by its own times, seconds.
 
-  Of packets as they are stored; None if these carry no times, or times that
-  stand still.
+  Of packets as they are stored, the middle one over a second or so; None if
+  these carry no times, or times that stand still.
   """
   try:
     with av.open(str(path)) as container:
@@ -269,8 +269,9 @@ def period_s(path: pathlib.Path) -> float | None:
       ]
   except (av.FFmpegError, IndexError, OSError):
     return None
-  steps = np.diff(np.sort(np.array(ticks, float)))
-  if len(steps) < 2 or base_s is None:
+  ticks = np.sort(np.array(ticks, float))
+  spans = ticks[RATE_HZ:] - ticks[:-RATE_HZ]
+  if not len(spans) or base_s is None:
     return None
-  middle_s = float(np.median(steps) * base_s)
+  middle_s = float(np.median(spans) * base_s) / RATE_HZ
   return middle_s if middle_s > 0 else None
