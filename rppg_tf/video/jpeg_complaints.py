@@ -5,13 +5,15 @@ returns a picture of which a part is grey or out of place. C's `stderr` is a
 variable: while JPEGs are decoded it is a stream of our own (glibc's
 fopencookie), whose lines come to us in the thread that decodes. File
 descriptor 2 and Python's sys.stderr are left alone, and lines of other threads
-go where they would have gone.
+go where they would have gone. With another C library nothing is heard, and the
+lines go to stderr.
 """
 
 import contextlib
 import ctypes
 import functools
 import os
+import platform
 import re
 import threading
 from collections.abc import Iterator
@@ -73,14 +75,19 @@ def _listen(change: int) -> None:
   """Puts our stream in place for the first listener, away after the last."""
   global _num_listening
   with _lock:
-    variable, ours, real = _streams()
+    streams = _streams()
+    if streams is None:
+      return
+    variable, ours, real = streams
     _num_listening += change
     variable.value = ours if _num_listening else real
 
 
 @functools.cache
-def _streams() -> tuple[ctypes.c_void_p, int, int]:
-  """C's variable `stderr`, our stream and the real one."""
+def _streams() -> tuple[ctypes.c_void_p, int, int] | None:
+  """C's variable `stderr`, our stream and the real one; None without glibc."""
+  if platform.libc_ver()[0] != 'glibc':
+    return None
   libc = ctypes.CDLL(None)
   libc.fopencookie.restype = ctypes.c_void_p
   libc.fopencookie.argtypes = ctypes.c_void_p, ctypes.c_char_p, _Functions
