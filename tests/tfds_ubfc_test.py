@@ -52,8 +52,8 @@ def _build(manual_dir, data_dir, config='inner'):
   return builder
 
 
-def _tfds_build(manual_dir, data_dir, *flags, **kwargs):
-  """Starts the real command."""
+def _tfds_build(manual_dir, data_dir, *flags, stdout=subprocess.PIPE, **kwargs):
+  """Starts the real command; what is piped must be read until its end."""
   return subprocess.Popen(
     [
       _TFDS,
@@ -64,7 +64,7 @@ def _tfds_build(manual_dir, data_dir, *flags, **kwargs):
       *flags,
     ],
     cwd=_BUILDER_DIR,
-    stdout=subprocess.PIPE,
+    stdout=stdout,
     stderr=subprocess.STDOUT,
     text=True,
     **kwargs,
@@ -147,7 +147,10 @@ class BuiltDatasetTest(tfds.testing.TestCase):
   def test_killed_and_started_again_gives_the_same_bytes(self):
     data_dir = self._root / 'killed'
     process = _tfds_build(
-      self._root / 'manual', data_dir, start_new_session=True
+      self._root / 'manual',
+      data_dir,
+      stdout=subprocess.DEVNULL,
+      start_new_session=True,
     )
     # Half-way: the first split is being written.
     dataset_dir = data_dir / 'tfds_ubfc' / 'inner'
@@ -157,7 +160,7 @@ class BuiltDatasetTest(tfds.testing.TestCase):
       self.assertLess(time.monotonic(), deadline_s)
       time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.wait()
     self.assertFalse((dataset_dir / '2.0.0').exists())
 
     again = _tfds_build(self._root / 'manual', data_dir)
