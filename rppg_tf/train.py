@@ -212,8 +212,9 @@ def _train(
   run_directory.begin(run_dir, _flag_values(), split)
   recordings = _recordings(split, columns)
   # This pass over the recordings also fills the cache.
-  train_mean_bpm = clips.training_mean_bpm(recordings['train'])
-  num_recordings = len(split['train'])
+  train_mean_bpm, num_recordings = clips.survey(
+    recordings['train'], _clip_shape()
+  )
   with strategy.scope():
     spatial_cnn = build_spatial_cnn(
       width=_WIDTH.value, synchronised=strategy.num_replicas_in_sync > 1
@@ -356,26 +357,12 @@ def _fit(
   spatial_cnn, head, run_dir, recordings, num_recordings: int, columns
 ) -> float:
   """Trains both; returns the validation MAE of the weights kept, BPM."""
-  cutter = window_split if _SPLIT_BY.value == 'window' else clips
-  mixed = {}
-  if _CACHE.value == 'none':
-    mixed['num_mixed'] = clips.MIXED_AS_READ
-  train = cutter.training_clips(
-    recordings['train'],
-    _clip_shape(),
-    _BATCH_SIZE.value,
-    _CLIPS_PER_RECORDING.value,
-    _SEED.value,
-    **mixed,
-  )
-  validation = cutter.validation_clips(
-    recordings['validation'], _clip_shape(), _BATCH_SIZE.value
-  )
-  joined = network.build_network(
-    spatial_cnn, head, background.input_quantisation(flags.FLAGS.background)
-  )
   num_steps = objective.steps_per_epoch(
     num_recordings, _CLIPS_PER_RECORDING.value, _BATCH_SIZE.value
+  )
+  train, validation = _clips(recordings)
+  joined = network.build_network(
+    spatial_cnn, head, background.input_quantisation(flags.FLAGS.background)
   )
   parts = {
     run_directory.SPATIAL_WEIGHTS: spatial_cnn,
@@ -398,6 +385,31 @@ def _fit(
   return keep_best.best_mae_bpm
 
 
+def _clips(
+  recordings: dict[str, tf.data.Dataset],
+) -> tuple[tf.data.Dataset, tf.data.Dataset]:
+  """Returns batches of what CNN and head are trained and validated on."""
+  cutter = window_split if _SPLIT_BY.value == 'window' else clips
+  mixed = {}
+  if _CACHE.value == 'none':
+    mixed['num_mixed'] = clips.MIXED_AS_READ
+  train = cutter.training_clips(
+    recordings['train'],
+    _clip_shape(),
+    _BATCH_SIZE.value,
+    _CLIPS_PER_RECORDING.value,
+    _SEED.value,
+    **mixed,
+  )
+  validation = cutter.validation_clips(
+    recordings['validation'],
+    _clip_shape(),
+    _BATCH_SIZE.value,
+    tf.distribute.get_strategy().num_replicas_in_sync,
+  )
+  return train, validation
+
+
 def _fit_head(
   run_dir: pathlib.Path, recordings, num_recordings: int, columns
 ) -> float:
@@ -417,19 +429,15 @@ def _fit_head(
   # cores to itself.
   for _ in train:
     pass
+  per_recording = objective.HEAD_CLIPS_PER_RECORDING
+  batch_size = min(objective.HEAD_BATCH_SIZE, num_recordings * per_recording)
   train = clips.training_clips(
-    train,
-    _clip_shape(),
-    objective.HEAD_BATCH_SIZE,
-    objective.HEAD_CLIPS_PER_RECORDING,
-    _SEED.value,
+    train, _clip_shape(), batch_size, per_recording, _SEED.value
   )
   validation = clips.validation_clips(validation, _clip_shape(), 1)
   head = _build_head()
   num_steps = objective.steps_per_epoch(
-    num_recordings,
-    objective.HEAD_CLIPS_PER_RECORDING,
-    objective.HEAD_BATCH_SIZE,
+    num_recordings, per_recording, batch_size
   )
   history = run_dir / 'head_history.csv'
   history.unlink(missing_ok=True)

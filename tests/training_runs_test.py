@@ -50,18 +50,15 @@ def test_a_killed_worker_ends_the_others_and_their_run_resumes(work):
     '--cache=none',
   )
   history = work / 'workers' / 'history.csv'
-  chief, other = worker_processes.start(2, *words)
-  _wait_for_an_epoch(history, other)
-  other.send_signal(signal.SIGKILL)
-  other.communicate()
-  chief.communicate(timeout=300)
-  assert chief.returncode != 0
-  chief, other = worker_processes.start(2, *words)
-  said, errors = chief.communicate(timeout=600)
-  other.communicate(timeout=300)
-  assert chief.returncode == 0, errors
-  assert said.strip().splitlines()[-1].startswith('validation MAE')
-  assert other.returncode == 0
+  with worker_processes.start(2, *words) as (chief, other):
+    _wait_for_an_epoch(history, other.process)
+    other.process.send_signal(signal.SIGKILL)
+    assert chief.ended(timeout_s=300).returncode != 0
+  with worker_processes.start(2, *words) as workers:
+    chief, other = (worker.ended(timeout_s=600) for worker in workers)
+  assert chief.returncode == 0, chief.stderr
+  assert chief.stdout.strip().splitlines()[-1].startswith('validation MAE')
+  assert other.returncode == 0, other.stderr
   _assert_three_epochs(history)
 
 

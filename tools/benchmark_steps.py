@@ -4,7 +4,8 @@
 
 Trains CNN and pulse head for a few steps on clips of two recordings, in a
 process of its own each: as rppg_tf.train does, with memory given back to Linux
-(rppg_tf/keras_compat.py), without oneDNN, with XLA, in bfloat16. TensorFlow's
+(rppg_tf/keras_compat.py), with oneDNN and without, whatever this processor's
+default is, with XLA, in bfloat16. TensorFlow's
 profiler says how long the steps of the first wait for their input. Prints a
 table, and how near the convolutions come to what these cores can multiply at
 all.
@@ -38,6 +39,7 @@ _DATA_DIR = flags.DEFINE_string(
 _FORMS = {
   'as rppg_tf.train': ('float32', {}),
   'memory given back': ('float32', {'TF_CPU_ALLOCATOR_USE_BFC': 'false'}),
+  'with oneDNN': ('float32', {'TF_ENABLE_ONEDNN_OPTS': '1'}),
   'without oneDNN': ('float32', {'TF_ENABLE_ONEDNN_OPTS': '0'}),
   'XLA': ('xla', {}),
   'bfloat16': ('bfloat16', {}),

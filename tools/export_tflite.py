@@ -62,6 +62,7 @@ def main() -> None:
     for name in ('train', 'validation')
   }
   prepared = clips.prepare(recordings['train'], values['background']).cache()
+  num_steps = _num_steps(prepared, values) if _EPOCHS.value else 0
   pool = calibration.pool(prepared.as_numpy_iterator())
   codes = calibration.at_random(
     pool, min(_NUM_RANGE_IMAGES, len(pool.codes)), _SEED.value
@@ -71,9 +72,9 @@ def main() -> None:
     aware_cnn, head, run_dir, list(recordings['validation'].as_numpy_iterator())
   )
   keep_best.on_epoch_end(-1)
-  if _EPOCHS.value:
+  if num_steps:
     joined = network.build_network(aware_cnn, head, quantisation)
-    _fine_tune(joined, prepared, len(split['train']), values, keep_best)
+    _fine_tune(joined, prepared, num_steps, values, keep_best)
   path = run_dir / run_directory.INT8_MODEL
   print(
     f'{path}: {path.stat().st_size:,} bytes, '
@@ -82,19 +83,27 @@ def main() -> None:
   )
 
 
-def _fine_tune(joined, prepared, num_recordings, values, keep_best) -> None:
-  shape = objective.clip_shape(
+def _clip_shape(values: dict) -> clips.ClipShape:
+  return objective.clip_shape(
     values['head'], values['window'], values['frame_stride']
   )
+
+
+def _num_steps(prepared, values: dict) -> int:
+  """Returns the batches of an epoch; refuses one without any."""
+  _, num_recordings = clips.survey(prepared, _clip_shape(values))
+  return objective.steps_per_epoch(
+    num_recordings, _CLIPS_PER_RECORDING.value, _BATCH_SIZE.value
+  )
+
+
+def _fine_tune(joined, prepared, num_steps: int, values, keep_best) -> None:
   train = clips.training_clips(
     prepared,
-    shape,
+    _clip_shape(values),
     _BATCH_SIZE.value,
     _CLIPS_PER_RECORDING.value,
     _SEED.value,
-  )
-  num_steps = objective.steps_per_epoch(
-    num_recordings, _CLIPS_PER_RECORDING.value, _BATCH_SIZE.value
   )
   objective.compile_network(
     joined,

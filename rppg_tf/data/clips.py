@@ -17,6 +17,7 @@ from rppg_tf.data import teacher_targets
 from rppg_tf.data.teacher_targets import TEACHER, taught
 from rppg_tf.errors import InputError
 from rppg_tf.signals import background, chrominance
+from rppg_tf.training import distribution
 
 # Recordings among which clips are mixed, beyond the batches' own shuffling:
 # of those that are in memory anyway, and of those that are read every epoch.
@@ -242,9 +243,15 @@ def training_clips(
 
 
 def validation_clips(
-  recordings: tf.data.Dataset, shape: ClipShape, batch_size: int
+  recordings: tf.data.Dataset,
+  shape: ClipShape,
+  batch_size: int,
+  num_replicas: int = 1,
 ) -> tf.data.Dataset:
-  """Cuts every recording end to end into clips, always the same ones."""
+  """Cuts every recording end to end into clips, always the same ones.
+
+  Batched as distribution.validation_batches says; its InputErrors.
+  """
 
   def cut_all(item):
     num_frames = tf.shape(item['timestamp_s'], out_type=tf.int64)[0]
@@ -257,7 +264,9 @@ def validation_clips(
     )
 
   recordings = recordings.filter(lambda item: _long_enough(item, shape))
-  return recordings.flat_map(cut_all).batch(batch_size).prefetch(2)
+  return distribution.validation_batches(
+    recordings.flat_map(cut_all), batch_size, num_replicas
+  )
 
 
 def _long_enough(item, shape: ClipShape):
@@ -441,12 +450,27 @@ def window_labels(heart_rate_bpm, shape: ClipShape):
   return tf.where(known, label, 0.0), tf.cast(known, tf.float32)
 
 
-def training_mean_bpm(recordings: tf.data.Dataset) -> float:
-  """Returns the mean of all known labels: the predictor to beat."""
-  sum_bpm, num_known = 0.0, 0
+def survey(recordings: tf.data.Dataset, shape: ClipShape) -> tuple[float, int]:
+  """Passes over training recordings once.
+
+  Args:
+    recordings: examples of tfds_ubfc, or from `prepare`.
+    shape: how clips will be cut.
+
+  Returns:
+    The mean of all known labels, BPM (the predictor to beat), and how many
+    recordings are long enough for a clip.
+
+  Raises:
+    InputError: no frame has a label.
+  """
+  sum_bpm, num_known, num_long_enough = 0.0, 0, 0
   for item in recordings.as_numpy_iterator():
     rates_bpm = item['heart_rate_bpm']
     known = rates_bpm > contract.NO_PULSE_BPM
     sum_bpm += float(np.sum(rates_bpm, where=known, dtype=np.float64))
     num_known += int(np.sum(known))
-  return sum_bpm / num_known
+    num_long_enough += len(item['timestamp_s']) >= shape.num_frames
+  if not num_known:
+    raise InputError('no training recording has a heart rate; give others')
+  return sum_bpm / num_known, num_long_enough

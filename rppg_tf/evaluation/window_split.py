@@ -18,6 +18,7 @@ from rppg_tf.data.splits import SPLITS
 from rppg_tf.inference import estimates as inference_estimates
 from rppg_tf.inference import estimators
 from rppg_tf.signals import chrominance, resampling, spectrum
+from rppg_tf.training import distribution
 
 # Printed and written beside every figure of this protocol.
 WARNING = (
@@ -89,15 +90,19 @@ def training_clips(
 
 
 def validation_clips(
-  recordings: tf.data.Dataset, shape: ClipShape, batch_size: int
+  recordings: tf.data.Dataset,
+  shape: ClipShape,
+  batch_size: int,
+  num_replicas: int = 1,
 ) -> tf.data.Dataset:
-  """Cuts the first clip of every recording; validation windows count."""
-  return (
-    _long_enough(recordings, shape)
-    .map(lambda item: _cut_clip(item, tf.constant(0), shape, 'validation'))
-    .batch(batch_size)
-    .prefetch(2)
+  """Cuts the first clip of every recording; validation windows count.
+
+  Batched as distribution.validation_batches says; its InputErrors.
+  """
+  first = _long_enough(recordings, shape).map(
+    lambda item: _cut_clip(item, tf.constant(0), shape, 'validation')
   )
+  return distribution.validation_batches(first, batch_size, num_replicas)
 
 
 def _long_enough(recordings: tf.data.Dataset, shape: ClipShape):

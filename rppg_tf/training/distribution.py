@@ -1,7 +1,9 @@
 """Training by several replicas at once, through tf.distribute.
 
 Every replica sees the same stream of global batches and takes its part of
-each, so that the steps are those of one process with that batch.
+each, so that the steps are those of one process with that batch. No replica
+is ever left without a clip: what layers make of an empty batch depends on the
+processor (oneDNN's convolution gives it the channels of its input).
 """
 
 import json
@@ -82,3 +84,73 @@ def sharded(batches: tf.data.Dataset) -> tf.data.Dataset:
     tf.data.experimental.AutoShardPolicy.DATA
   )
   return batches.with_options(options)
+
+
+def validation_batches(
+  clips: tf.data.Dataset, batch_size: int, num_replicas: int
+) -> tf.data.Dataset:
+  """Batches clips so that each counts once and each replica has some of all.
+
+  Several replicas have full batches only: the last one is filled up with a
+  clip that weighs nothing. Losses are means over all clips of a batch, these
+  too, so that the others weigh more by as much. Errors in BPM are means over
+  weights, to which a factor for all does nothing.
+
+  Args:
+    clips: (inputs, targets, sample weights), not batched; passed over once to
+      count them.
+    batch_size: clips in a batch of all replicas together, a multiple of
+      num_replicas.
+    num_replicas: how many share each batch.
+
+  Raises:
+    InputError: there is no clip, or none with a heart rate to compare with.
+  """
+  num_clips, num_labels = _count(clips)
+  if not num_clips:
+    raise InputError(
+      'no validation recording is as long as a clip (11 s); give longer ones'
+    )
+  if not num_labels:
+    raise InputError(
+      'no window of the validation recordings has a steady heart rate in '
+      'range; give others'
+    )
+  if num_replicas == 1:
+    return clips.batch(batch_size).prefetch(2)
+  num_filling = -num_clips % batch_size
+  filling = (
+    clips.take(1)
+    .map(_weighed(0.0))
+    .flat_map(
+      lambda *clip: tf.data.Dataset.from_tensors(clip).repeat(num_filling)
+    )
+  )
+  clips = clips.map(_weighed((num_clips + num_filling) / num_clips))
+  filled = clips.concatenate(filling)
+  return filled.batch(batch_size, drop_remainder=True).prefetch(2)
+
+
+def _count(clips: tf.data.Dataset) -> tuple[int, int]:
+  """Returns how many clips there are, and how many windows with a label."""
+
+  def add(counts, clip):
+    _, _, weights = clip
+    labels = tf.math.count_nonzero(weights['heart_rate_bpm'])
+    return counts + tf.stack([1, labels])
+
+  num_clips, num_labels = clips.reduce(tf.zeros(2, tf.int64), add).numpy()
+  return int(num_clips), int(num_labels)
+
+
+def _weighed(factor: float):
+  """Returns what multiplies a clip's sample weights."""
+
+  def weighed(inputs, targets, weights):
+    return (
+      inputs,
+      targets,
+      {name: factor * weight for name, weight in weights.items()},
+    )
+
+  return weighed

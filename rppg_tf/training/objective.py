@@ -10,6 +10,7 @@ from rppg_tf.data import clips
 from rppg_tf.data.clips import ClipShape
 from rppg_tf.data.teacher_targets import TEACHER, taught
 from rppg_tf.distillation import teacher
+from rppg_tf.errors import InputError
 from rppg_tf.keras_compat import keras
 from rppg_tf.model import network as networks
 from rppg_tf.synthesis import patches
@@ -216,5 +217,21 @@ def _add_teacher(
 def steps_per_epoch(
   num_recordings: int, clips_per_recording: int, batch_size: int
 ) -> int:
-  """Returns the number of batches in an epoch of training_clips."""
-  return num_recordings * clips_per_recording // batch_size
+  """Returns the number of batches in an epoch of training_clips.
+
+  Args:
+    num_recordings: of those that are long enough for a clip.
+    clips_per_recording: clips cut in an epoch.
+    batch_size: clips in a batch.
+
+  Raises:
+    InputError: there is not one whole batch.
+  """
+  num_clips = num_recordings * clips_per_recording
+  if num_clips < batch_size:
+    raise InputError(
+      f'--batch_size={batch_size}: more than the {num_clips} clips of an '
+      f'epoch ({num_recordings} training recordings of 11 s or more); give a '
+      'smaller one, more --clips_per_recording or more recordings'
+    )
+  return num_clips // batch_size

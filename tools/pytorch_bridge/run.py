@@ -58,10 +58,11 @@ def import_weights(
   split = _split(data_dir, roi_geometry)
   difference_bpm = _checked(cnn, head, state)
   recordings = clips.load_recordings(data_dir, roi_geometry, split['train'])
+  train_mean_bpm, _ = clips.survey(recordings, clips.ClipShape())
   counts = {'spatial_cnn': cnn.count_params(), 'head': head.count_params()}
   metrics = {
     'parameters': {**counts, 'total': sum(counts.values())},
-    'train_mean_bpm': clips.training_mean_bpm(recordings),
+    'train_mean_bpm': train_mean_bpm,
   }
   values = _flags(head) | {
     'roi_geometry': roi_geometry,
