@@ -32,6 +32,7 @@ import numpy as np
 from absl import flags
 
 from rppg_tf import files, run_directory
+from rppg_tf.data import window_split as data_window_split
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 from rppg_tf.evaluation import (
@@ -40,7 +41,6 @@ from rppg_tf.evaluation import (
   runs,
   tables,
   window_lengths,
-  window_split,
   windows,
 )
 
@@ -284,9 +284,9 @@ def _evaluate_split_by_window(run_dir: pathlib.Path, json_path: pathlib.Path):
     name: windows.summarise(rows, name)
     for name in ('model', *baselines.METHODS, 'subject_mean', 'train_mean')
   }
-  more = {'split_by': 'window', 'warning': window_split.WARNING}
+  more = {'split_by': 'window', 'warning': data_window_split.WARNING}
   written = _write(json_path, summaries | more, rows)
-  warning = f'WARNING: {window_split.WARNING}'
+  warning = f'WARNING: {data_window_split.WARNING}'
   for table in (
     tables.error_table(summaries),
     tables.subject_table(summaries),

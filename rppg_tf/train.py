@@ -15,7 +15,8 @@ import tensorflow as tf
 from absl import flags
 
 from rppg_tf import files, run_directory
-from rppg_tf.data import clips, splits
+from rppg_tf.data import clips, dataset, pipeline, splits
+from rppg_tf.data import window_split as data_window_split
 from rppg_tf.distillation import network as distillation_network
 from rppg_tf.distillation import teacher
 from rppg_tf.entry_point import run
@@ -26,7 +27,7 @@ from rppg_tf.model import loading, network
 from rppg_tf.model.spatial_cnn import build_spatial_cnn
 from rppg_tf.signals import background
 from rppg_tf.synthesis import patches
-from rppg_tf.training import distribution, objective
+from rppg_tf.training import distribution, objective, sources
 from rppg_tf.training.keep_best import KeepBest
 
 _DATA_DIR = flags.DEFINE_string(
@@ -167,7 +168,7 @@ _SEED = flags.DEFINE_integer('seed', 1, 'Of weights, clips, augmentation.')
 _CACHE = flags.DEFINE_enum(
   'cache',
   'memory',
-  objective.CACHES,
+  sources.CACHES,
   'memory: recordings are read once and kept (12 kB a frame). none: they are '
   "read and prepared every epoch, a few at a time; the frames' features that "
   '--head_epochs are trained on are kept (0.2 kB a frame).',
@@ -212,7 +213,7 @@ def _train(
   run_directory.begin(run_dir, _flag_values(), split)
   recordings = _recordings(split, columns)
   # This pass over the recordings also fills the cache.
-  train_mean_bpm, num_recordings = clips.survey(
+  train_mean_bpm, num_recordings = pipeline.survey(
     recordings['train'], _clip_shape()
   )
   with strategy.scope():
@@ -262,7 +263,9 @@ def _flag_values() -> dict:
 
 def _split() -> dict[str, list[str]]:
   """Returns the subjects of train, validation and test."""
-  by_split = clips.subjects_by_split(_DATA_DIR.value, flags.FLAGS.roi_geometry)
+  by_split = dataset.subjects_by_split(
+    _DATA_DIR.value, flags.FLAGS.roi_geometry
+  )
   everyone = sorted(name for names in by_split.values() for name in names)
   if _SPLIT_BY.value == 'window':
     if _HEAD.value != 'window':
@@ -274,7 +277,7 @@ def _split() -> dict[str, list[str]]:
       raise InputError('--head_epochs: not with --split_by=window')
     if _NUM_FOLDS.value:
       raise InputError('--num_folds is by subject: not with --split_by=window')
-    print(f'warning: {window_split.WARNING}', flush=True)
+    print(f'warning: {data_window_split.WARNING}', flush=True)
     return dict.fromkeys(splits.SPLITS, everyone)
   if _NUM_FOLDS.value:
     by_split = splits.fold_split(everyone, _NUM_FOLDS.value, _FOLD.value)
@@ -315,7 +318,7 @@ def _recordings(
     flags.FLAGS.background,
   )
   return {
-    name: objective.prepared_recordings(
+    name: sources.prepared_recordings(
       *source, split[name], said, _CACHE.value, _SEED.value
     )
     for name, said in (('train', columns), ('validation', None))
@@ -329,15 +332,15 @@ def _patches(columns: teacher.Columns | None) -> tf.data.Dataset:
     ground_truth_dir=_GROUND_TRUTH_DIR.value,
     without=frozenset(_PATCHES_WITHOUT.value),
   )
-  recordings = objective.patch_recordings(source, _PATCH_RECORDINGS.value)
+  recordings = sources.patch_recordings(source, _PATCH_RECORDINGS.value)
   if columns is not None:
     recordings = teacher.attach_nothing(recordings, columns)
-  return clips.prepare(recordings, flags.FLAGS.background)
+  return pipeline.prepare(recordings, flags.FLAGS.background)
 
 
 def _validated_on() -> str:
   if _SPLIT_BY.value == 'window':
-    return window_split.WARNING
+    return data_window_split.WARNING
   return 'clips of validation subjects'
 
 
@@ -347,7 +350,7 @@ def _build_head() -> keras.Model:
 
 
 def _clip_shape() -> clips.ClipShape:
-  shape = objective.clip_shape(
+  shape = clips.clip_shape(
     _HEAD.value, flags.FLAGS.window, flags.FLAGS.frame_stride
   )
   return dataclasses.replace(shape, teacher_weight=_TEACHER_WEIGHT.value)
@@ -357,7 +360,7 @@ def _fit(
   spatial_cnn, head, run_dir, recordings, num_recordings: int, columns
 ) -> float:
   """Trains both; returns the validation MAE of the weights kept, BPM."""
-  num_steps = objective.steps_per_epoch(
+  num_steps = clips.steps_per_epoch(
     num_recordings, _CLIPS_PER_RECORDING.value, _BATCH_SIZE.value
   )
   train, validation = _clips(recordings)
@@ -392,7 +395,7 @@ def _clips(
   cutter = window_split if _SPLIT_BY.value == 'window' else clips
   mixed = {}
   if _CACHE.value == 'none':
-    mixed['num_mixed'] = clips.MIXED_AS_READ
+    mixed['num_mixed'] = pipeline.MIXED_AS_READ
   train = cutter.training_clips(
     recordings['train'],
     _clip_shape(),
@@ -422,7 +425,7 @@ def _fit_head(
       'train': recordings['train'].concatenate(_patches(columns))
     }
   train, validation = (
-    objective.encoded_recordings(recordings[name], spatial_cnn, quantisation)
+    sources.encoded_recordings(recordings[name], spatial_cnn, quantisation)
     for name in ('train', 'validation')
   )
   # This pass renders, encodes and fills the cache: training then has the
@@ -431,14 +434,12 @@ def _fit_head(
     pass
   per_recording = objective.HEAD_CLIPS_PER_RECORDING
   batch_size = min(objective.HEAD_BATCH_SIZE, num_recordings * per_recording)
-  train = clips.training_clips(
+  train = pipeline.training_clips(
     train, _clip_shape(), batch_size, per_recording, _SEED.value
   )
-  validation = clips.validation_clips(validation, _clip_shape(), 1)
+  validation = pipeline.validation_clips(validation, _clip_shape(), 1)
   head = _build_head()
-  num_steps = objective.steps_per_epoch(
-    num_recordings, per_recording, batch_size
-  )
+  num_steps = clips.steps_per_epoch(num_recordings, per_recording, batch_size)
   history = run_dir / 'head_history.csv'
   history.unlink(missing_ok=True)
   parts = {run_directory.HEAD_WEIGHTS: head}

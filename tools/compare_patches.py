@@ -21,7 +21,7 @@ import tqdm
 from absl import flags
 
 from rppg_tf import contract, files, run_directory
-from rppg_tf.data import clips
+from rppg_tf.data import clips, dataset, pipeline
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 from rppg_tf.evaluation import runs, tables, windows
@@ -31,7 +31,7 @@ from rppg_tf.keras_compat import keras
 from rppg_tf.model import loading, network
 from rppg_tf.signals import chrominance
 from rppg_tf.synthesis import patches as roi_patches
-from rppg_tf.training import objective
+from rppg_tf.training import objective, sources
 from tools.studies import patches as patch_comparison
 
 _TEST_DATA_DIR = flags.DEFINE_string(
@@ -157,14 +157,14 @@ def _open_case(run_dir: pathlib.Path) -> _Case:
   videos = None
   if _DATA_DIR.value:
     subjects = runs.subjects_of(run_dir, _DATA_DIR.value, 'train')
-    prepared = objective.prepared_recordings(
+    prepared = sources.prepared_recordings(
       _DATA_DIR.value,
       values['roi_geometry'],
       values['background'],
       subjects,
       cache='none',
     )
-    encoded = objective.encoded_recordings(prepared, spatial_cnn, quantisation)
+    encoded = sources.encoded_recordings(prepared, spatial_cnn, quantisation)
     videos = encoded, len(subjects)
   tests = _encoded_tests(run_dir, values, spatial_cnn, quantisation)
   return _Case(values, spatial_cnn, quantisation, tests, videos)
@@ -172,7 +172,7 @@ def _open_case(run_dir: pathlib.Path) -> _Case:
 
 def _encoded_tests(run_dir, values, spatial_cnn, quantisation) -> list[dict]:
   subjects = runs.subjects_of(run_dir, _TEST_DATA_DIR.value, 'all')
-  examples = clips.load_recordings(
+  examples = dataset.load_recordings(
     _TEST_DATA_DIR.value, values['roi_geometry'], subjects
   )
   encode = tf.function(spatial_cnn, reduce_retracing=True)
@@ -200,9 +200,9 @@ def _training_data(case: _Case, recipe: _Recipe) -> tuple[tf.data.Dataset, int]:
   if recipe.patches:
     num = _PATCH_RECORDINGS.value
     source = roi_patches.PatchSource(_PATCH_SEED, without=recipe.without)
-    patches = objective.patch_recordings(source, num)
-    patches = clips.prepare(patches, case.flags['background'])
-    patches = objective.encoded_recordings(
+    patches = sources.patch_recordings(source, num)
+    patches = pipeline.prepare(patches, case.flags['background'])
+    patches = sources.encoded_recordings(
       patches, case.spatial_cnn, case.quantisation
     )
     parts.append((patches, num))
@@ -230,7 +230,7 @@ def _trained(case: _Case, recordings, num: int, seed: int) -> keras.Model:
   keras.utils.set_random_seed(seed)
   head = network.build_head('pulse', **loading.head_arguments(case.flags))
   joined = network.build_head_network(head)
-  steps = objective.steps_per_epoch(
+  steps = clips.steps_per_epoch(
     num, objective.HEAD_CLIPS_PER_RECORDING, objective.HEAD_BATCH_SIZE
   )
   objective.compile_network(
@@ -240,9 +240,9 @@ def _trained(case: _Case, recordings, num: int, seed: int) -> keras.Model:
     case.flags['pulse_loss_weight'],
     case.flags['rate_loss_weight'],
   )
-  train = clips.training_clips(
+  train = pipeline.training_clips(
     recordings,
-    objective.clip_shape('pulse', 1, 1),
+    clips.clip_shape('pulse', 1, 1),
     objective.HEAD_BATCH_SIZE,
     objective.HEAD_CLIPS_PER_RECORDING,
     seed,

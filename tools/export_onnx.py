@@ -26,6 +26,7 @@ import numpy as np
 from absl import flags
 
 from rppg_tf import contract, run_directory
+from rppg_tf.data import dataset
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 from rppg_tf.files import read_json, write_bytes
@@ -162,13 +163,12 @@ def _report(name: str, differences: dict[str, float], limit: float) -> None:
 
 def _compare_pulses(run_dir: pathlib.Path, qdq: bytes, head) -> None:
   """Prints how the pulse by QDQ goes with TFLite's on the test split."""
-  from rppg_tf.data import clips
   from rppg_tf.inference.int8_cnn import Int8SpatialCnn
   from tools.onnx_export import comparison
 
   values = run_directory.read_flags(run_dir)
   split = read_json(run_dir / run_directory.SPLIT)
-  examples = clips.load_recordings(
+  examples = dataset.load_recordings(
     _DATA_DIR.value, values['roi_geometry'], split['test']
   )
   correlations = comparison.pulse_correlations(

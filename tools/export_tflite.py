@@ -14,7 +14,7 @@ import sys
 from absl import flags
 
 from rppg_tf import files, run_directory
-from rppg_tf.data import clips
+from rppg_tf.data import clips, dataset, pipeline
 from rppg_tf.entry_point import run
 from rppg_tf.keras_compat import keras
 from rppg_tf.model import loading, network
@@ -56,12 +56,12 @@ def main() -> None:
   quantisation = run_directory.input_quantisation(run_dir)
   spatial_cnn, head = loading.load_float(run_dir)
   recordings = {
-    name: clips.load_recordings(
+    name: dataset.load_recordings(
       _DATA_DIR.value, values['roi_geometry'], split[name]
     )
     for name in ('train', 'validation')
   }
-  prepared = clips.prepare(recordings['train'], values['background']).cache()
+  prepared = pipeline.prepare(recordings['train'], values['background']).cache()
   num_steps = _num_steps(prepared, values) if _EPOCHS.value else 0
   pool = calibration.pool(prepared.as_numpy_iterator())
   codes = calibration.at_random(
@@ -84,21 +84,21 @@ def main() -> None:
 
 
 def _clip_shape(values: dict) -> clips.ClipShape:
-  return objective.clip_shape(
+  return clips.clip_shape(
     values['head'], values['window'], values['frame_stride']
   )
 
 
 def _num_steps(prepared, values: dict) -> int:
   """Returns the batches of an epoch; refuses one without any."""
-  _, num_recordings = clips.survey(prepared, _clip_shape(values))
-  return objective.steps_per_epoch(
+  _, num_recordings = pipeline.survey(prepared, _clip_shape(values))
+  return clips.steps_per_epoch(
     num_recordings, _CLIPS_PER_RECORDING.value, _BATCH_SIZE.value
   )
 
 
 def _fine_tune(joined, prepared, num_steps: int, values, keep_best) -> None:
-  train = clips.training_clips(
+  train = pipeline.training_clips(
     prepared,
     _clip_shape(values),
     _BATCH_SIZE.value,

@@ -17,6 +17,7 @@ import sys
 
 from absl import flags
 
+from rppg_tf.data import dataset
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 
@@ -110,12 +111,13 @@ def _export_windows() -> None:
   path = pathlib.Path(_OUTPUT.value)
   if path.suffix == '.pt':
     _check_torch()
-  from rppg_tf.data import clips
   from tools.pytorch_bridge import export_windows
 
-  by_split = clips.subjects_by_split(_DATA_DIR.value, _GEOMETRY.value)
+  by_split = dataset.subjects_by_split(_DATA_DIR.value, _GEOMETRY.value)
   everyone = [name for names in by_split.values() for name in names]
-  recordings = clips.load_recordings(_DATA_DIR.value, _GEOMETRY.value, everyone)
+  recordings = dataset.load_recordings(
+    _DATA_DIR.value, _GEOMETRY.value, everyone
+  )
   num_windows = export_windows.export(recordings, _STRIDE.value, path)
   print(f'{path}: {num_windows:,} windows at stride {_STRIDE.value}')
 

@@ -11,7 +11,7 @@ import pathlib
 
 from absl import flags
 
-from rppg_tf.data import clips
+from rppg_tf.data import dataset
 from rppg_tf.distillation import table as teacher_table
 from rppg_tf.distillation import teacher
 from rppg_tf.entry_point import run
@@ -40,7 +40,7 @@ def main() -> None:
   output = pathlib.Path(_OUTPUT.value)
   if output.suffix != '.npz':
     raise InputError(f'{output}: expected a name that ends in .npz')
-  by_split = clips.subjects_by_split(_DATA_DIR.value, _ROI_GEOMETRY.value)
+  by_split = dataset.subjects_by_split(_DATA_DIR.value, _ROI_GEOMETRY.value)
   subjects = sorted(name for names in by_split.values() for name in names)
   table = teacher.predictions(
     pathlib.Path(_TEACHER.value),

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tqdm
 
 from rppg_tf import files, run_directory
-from rppg_tf.data import clips
+from rppg_tf.data import dataset
 from rppg_tf.data.teacher_targets import TEACHER
 from rppg_tf.distillation import models
 from rppg_tf.distillation import table as teacher_table
@@ -60,7 +60,7 @@ def predictions(
       f'{teacher}: expected a run directory or a file that ends in one of '
       f'{" ".join(suffixes)}'
     )
-  examples = clips.load_recordings(data_dir, roi_geometry, subjects)
+  examples = dataset.load_recordings(data_dir, roi_geometry, subjects)
   names, tracks = [], []
   for example in tqdm.tqdm(
     examples.as_numpy_iterator(),
@@ -100,7 +100,7 @@ def columns(
       f'{teacher}: has learnt from {leaked[0]}, whom the student is tested on; '
       'train it on the same split'
     )
-  recordings = clips.recording_times(data_dir, roi_geometry, split['train'])
+  recordings = dataset.recording_times(data_dir, roi_geometry, split['train'])
   return teacher_table.join(table, recordings, str(teacher))
 
 

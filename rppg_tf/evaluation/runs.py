@@ -12,7 +12,7 @@ import sys
 import tqdm
 
 from rppg_tf import files, run_directory
-from rppg_tf.data import clips
+from rppg_tf.data import clips, dataset
 from rppg_tf.errors import InputError
 from rppg_tf.evaluation import baselines, window_lengths, window_split, windows
 from rppg_tf.inference import estimates as inference_estimates
@@ -20,7 +20,6 @@ from rppg_tf.inference import estimators as inference_estimators
 from rppg_tf.inference.c_head import CompiledHead
 from rppg_tf.inference.int8_cnn import Int8SpatialCnn
 from rppg_tf.model import loading
-from rppg_tf.training import objective
 
 
 @dataclasses.dataclass
@@ -74,7 +73,7 @@ def subjects_of(run_dir: pathlib.Path, data_dir: str, split: str) -> list[str]:
   """
   if split == 'all':
     geometry = run_directory.read_flags(run_dir)['roi_geometry']
-    by_split = clips.subjects_by_split(data_dir, geometry)
+    by_split = dataset.subjects_by_split(data_dir, geometry)
     return sorted(name for names in by_split.values() for name in names)
   subjects = files.read_json(run_dir / run_directory.SPLIT).get(split)
   if not subjects:
@@ -112,7 +111,7 @@ def collect(
 def collect_split_by_window(run_dir: pathlib.Path, data_dir: str) -> list[dict]:
   """Returns window_split.window_rows of a run of --split_by=window."""
   values = run_directory.read_flags(run_dir)
-  shape = objective.clip_shape(
+  shape = clips.clip_shape(
     values['head'], values['window'], values['frame_stride']
   )
   model = window_split.float_estimator(
@@ -139,7 +138,7 @@ def _training_mean_bpm(run_dir: pathlib.Path) -> float:
 def _estimated(run_dir, data_dir: str, subjects: list[str], estimators):
   """evaluation.estimated of a run's input, with a progress bar."""
   values = run_directory.read_flags(run_dir)
-  examples = clips.load_recordings(data_dir, values['roi_geometry'], subjects)
+  examples = dataset.load_recordings(data_dir, values['roi_geometry'], subjects)
   bar = tqdm.tqdm(
     examples.as_numpy_iterator(),
     total=len(subjects),

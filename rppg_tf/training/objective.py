@@ -1,23 +1,11 @@
 """What training and quantisation-aware fine-tuning share."""
 
 import dataclasses
-from collections.abc import Sequence
 
-import tensorflow as tf
-
-from rppg_tf import contract
-from rppg_tf.data import clips
-from rppg_tf.data.clips import ClipShape
-from rppg_tf.data.teacher_targets import TEACHER, taught
-from rppg_tf.distillation import teacher
-from rppg_tf.errors import InputError
+from rppg_tf.data.teacher_targets import TEACHER
 from rppg_tf.keras_compat import keras
-from rppg_tf.model import network as networks
-from rppg_tf.synthesis import patches
 from rppg_tf.training import losses
 
-# Where recordings are kept between two passes over them.
-CACHES = ('memory', 'none')
 # Of the epochs of the head alone: it costs a thousandth of the CNN.
 HEAD_BATCH_SIZE = 16
 HEAD_CLIPS_PER_RECORDING = 8
@@ -41,109 +29,6 @@ class TeacherLoss:
   gives_distribution: bool
   temperature: float
   feature_weight: float
-
-
-def prepared_recordings(
-  data_dir: str,
-  roi_geometry: str,
-  background_mode: str,
-  subjects: Sequence[str],
-  columns: teacher.Columns | None = None,
-  cache: str = 'memory',
-  seed: int = 1,
-) -> tf.data.Dataset:
-  """Returns the recordings that clips are cut from, prepared.
-
-  Args:
-    data_dir: the --data_dir of `tfds build`.
-    roi_geometry: the dataset's configuration, `inner` or `original`.
-    background_mode: one of background.MODES.
-    subjects: whose recordings.
-    columns: what a teacher says of them, if there is one.
-    cache: one of CACHES. With `none` they are read and prepared in each pass,
-      file by file in another order (in a fixed one for a teacher's columns).
-    seed: of these orders.
-
-  Returns:
-    Dataset of what clips.prepare gives.
-  """
-  in_order = cache == 'memory' or columns is not None
-  recordings = clips.load_recordings(
-    data_dir, roi_geometry, subjects, None if in_order else seed
-  )
-  if columns is not None:
-    recordings = teacher.attach(recordings, columns)
-  prepared = clips.prepare(recordings, background_mode)
-  return prepared.cache() if cache == 'memory' else prepared
-
-
-def patch_recordings(source: patches.PatchSource, num: int) -> tf.data.Dataset:
-  """Renders patches, in the form that clips.load_recordings gives.
-
-  Args:
-    source: what of.
-    num: recordings.
-  """
-  signature = {
-    'frames': tf.TensorSpec(
-      (None, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE), tf.uint8
-    ),
-    'mid_face_rgb': tf.TensorSpec((None, contract.NUM_CHANNELS), tf.float32),
-    'timestamp_s': tf.TensorSpec((None,), tf.float64),
-    'ppg': tf.TensorSpec((None,), tf.float32),
-    'heart_rate_bpm': tf.TensorSpec((None,), tf.float32),
-    'face_found': tf.TensorSpec((None,), tf.bool),
-    'subject': tf.TensorSpec((), tf.string),
-  }
-  return tf.data.Dataset.from_generator(
-    lambda: patches.render_recordings(source, num),
-    output_signature=signature,
-  )
-
-
-def encoded_recordings(
-  recordings: tf.data.Dataset,
-  spatial_cnn: keras.Model,
-  input_quantisation: tuple[float, int],
-) -> tf.data.Dataset:
-  """Returns recordings to train a head alone on, cached.
-
-  Args:
-    recordings: of clips.prepare.
-    spatial_cnn: trained.
-    input_quantisation: (scale, zero_point) of the int8 codes.
-
-  Returns:
-    Dataset of the same with features, float32 [frames, 52], instead of codes
-    and chrominance.
-  """
-  decode = networks.DecodeFrames(*input_quantisation)
-  join = networks.FrameFeatures(contract.NUM_FRAME_FEATURES)
-
-  def encode(item):
-    codes, colour = item['codes'], item['chrominance']
-    encoded = spatial_cnn(decode(codes[tf.newaxis]), training=False)
-    features = join([encoded, colour[tf.newaxis]])[0]
-    names = ('timestamp_s', 'ppg', 'heart_rate_bpm')
-    series = {name: item[name] for name in names} | taught(item)
-    # The CNN does not learn any more.
-    series.pop(f'{TEACHER}features', None)
-    return {'features': features} | series
-
-  return recordings.map(encode).cache()
-
-
-def clip_shape(head: str, window: int, frame_stride: int) -> ClipShape:
-  """Returns how clips are cut and labelled for a head."""
-  if head == 'pulse':
-    return ClipShape()
-  return ClipShape(
-    window=window,
-    window_spacing=frame_stride,
-    window_stride=1,
-    label='middle',
-    targets=('heart_rate_bpm',),
-  )
 
 
 def compile_network(
@@ -212,26 +97,3 @@ def _add_teacher(
   if f'{TEACHER}features' in outputs:
     loss[f'{TEACHER}features'] = losses.FeatureDistillation()
     weights[f'{TEACHER}features'] = teacher_loss.feature_weight
-
-
-def steps_per_epoch(
-  num_recordings: int, clips_per_recording: int, batch_size: int
-) -> int:
-  """Returns the number of batches in an epoch of training_clips.
-
-  Args:
-    num_recordings: of those that are long enough for a clip.
-    clips_per_recording: clips cut in an epoch.
-    batch_size: clips in a batch.
-
-  Raises:
-    InputError: there is not one whole batch.
-  """
-  num_clips = num_recordings * clips_per_recording
-  if num_clips < batch_size:
-    raise InputError(
-      f'--batch_size={batch_size}: more than the {num_clips} clips of an '
-      f'epoch ({num_recordings} training recordings of 11 s or more); give a '
-      'smaller one, more --clips_per_recording or more recordings'
-    )
-  return num_clips // batch_size

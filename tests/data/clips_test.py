@@ -6,11 +6,11 @@ import numpy as np
 import tensorflow as tf
 
 from rppg_tf import contract
-from rppg_tf.data import clips
+from rppg_tf.data import augmentation, clips, pipeline
 from rppg_tf.model import network
 from rppg_tf.model.spatial_cnn import build_spatial_cnn
 from rppg_tf.signals import background, resampling
-from rppg_tf.training import objective
+from rppg_tf.training import sources
 from tests.support import made_up_examples, made_up_teacher
 
 _SHAPE = clips.ClipShape(num_samples=320, num_frames=360)
@@ -38,7 +38,7 @@ def _prepared(*recordings, mode='none'):
   joined = examples[0]
   for example in examples[1:]:
     joined = joined.concatenate(example)
-  return clips.prepare(joined, mode).cache()
+  return pipeline.prepare(joined, mode).cache()
 
 
 def test_whole_clip_at_speed_1_is_the_grid_of_the_recording():
@@ -84,7 +84,7 @@ def test_turning_shuffles_rois_and_mirrors_alike_in_every_frame():
   codes[:, :, 5, 0] = np.array([10, 20, 30])[:, np.newaxis]
   seen = set()
   for seed in range(200):
-    turned = clips.turn_codes(codes, tf.constant([seed, 0])).numpy()
+    turned = augmentation.turn_codes(codes, tf.constant([seed, 0])).numpy()
     assert turned.sum() == codes.sum()
     np.testing.assert_array_equal(turned[0], turned[1])
     (row,), (column,) = {5, 30} & set(_where(turned, 1)), set(_where(turned, 2))
@@ -133,7 +133,7 @@ def test_batches_are_reproducible_and_differ_between_epochs():
   prepared = _prepared(_recording(), _recording(bpm=100.0))
   runs = []
   for _ in range(2):
-    batches = clips.training_clips(prepared, _SHAPE, 2, 2, seed=3)
+    batches = pipeline.training_clips(prepared, _SHAPE, 2, 2, seed=3)
     epochs = [
       [inputs['codes'].numpy()[:, 0, 0, 0, 0, 0] for inputs, _, _ in batches]
       for _ in range(2)
@@ -148,7 +148,7 @@ def test_validation_covers_each_recording_once():
   prepared = _prepared(_recording(30.0, 720), _recording(30.0, 100))
   starts = [
     int(inputs['codes'][0, 0, 0, 0, 0, 0]) + 128
-    for inputs, _, _ in clips.validation_clips(prepared, _SHAPE, 1)
+    for inputs, _, _ in pipeline.validation_clips(prepared, _SHAPE, 1)
   ]
   assert starts == [0, 360 % 128]  # and the short one gives none
 
@@ -157,20 +157,20 @@ def test_the_contract_fits_the_clip():
   shape = clips.ClipShape()
   assert shape.num_samples >= contract.WINDOW_SAMPLES
   clip_s = shape.num_samples / contract.GRID_RATE_HZ
-  assert shape.num_frames >= clip_s * clips.MAX_TRAINING_RATE_HZ
+  assert shape.num_frames >= clip_s * pipeline.MAX_TRAINING_RATE_HZ
 
 
 def test_a_head_on_encoded_recordings_sees_what_the_whole_network_sees():
   cnn, head = build_spatial_cnn(), network.build_head('pulse')
   quantisation = background.input_quantisation('normalise')
   prepared = _prepared(_recording(30.0), mode='normalise')
-  encoded = objective.encoded_recordings(prepared, cnn, quantisation)
+  encoded = sources.encoded_recordings(prepared, cnn, quantisation)
   outputs = []
   for recordings, joined in (
     (prepared, network.build_network(cnn, head, quantisation)),
     (encoded, network.build_head_network(head)),
   ):
-    ((inputs, targets, _),) = clips.validation_clips(recordings, _SHAPE, 1)
+    ((inputs, targets, _),) = pipeline.validation_clips(recordings, _SHAPE, 1)
     assert set(targets) == set(_SHAPE.targets)
     outputs.append(joined(inputs, training=False)['pulse'].numpy())
   assert outputs[0].shape == (1, _SHAPE.num_samples)
@@ -181,7 +181,9 @@ def test_shuffled_features_keep_rois_whole_and_chrominance_behind():
   features = np.tile(np.arange(52, dtype=np.float32), (5, 1))
   seen = set()
   for seed in range(20):
-    turned = clips.shuffle_features(tf.constant(features), [seed, 1]).numpy()
+    turned = augmentation.shuffle_features(
+      tf.constant(features), [seed, 1]
+    ).numpy()
     np.testing.assert_array_equal(turned[:, 48:], features[:, 48:])
     rois = turned[0, :48].reshape(3, 16)
     np.testing.assert_array_equal(rois % 16, np.tile(np.arange(16), (3, 1)))
@@ -202,7 +204,7 @@ def test_features_go_with_their_rois():
   )
   orders = set()
   for seed in range(8):
-    inputs, targets, _ = clips.random_clip(
+    inputs, targets, _ = augmentation.random_clip(
       item, [seed, 0], made_up_teacher.SHAPE
     )
     codes = inputs['codes'][0, :, 0, 0, 0].numpy()

@@ -4,12 +4,12 @@ import numpy as np
 import tensorflow as tf
 
 from rppg_tf import contract
-from rppg_tf.data import splits
+from rppg_tf.data import clips, splits
+from rppg_tf.data import window_split as data_window_split
 from rppg_tf.evaluation import window_split
 from rppg_tf.inference import estimates as inference_estimates
-from rppg_tf.training import objective
 
-_SHAPE = objective.clip_shape('window', 8, 1)
+_SHAPE = clips.clip_shape('window', 8, 1)
 
 
 def _prepared(num_frames=400):
@@ -30,7 +30,7 @@ def _prepared(num_frames=400):
 
 def test_every_frame_is_in_one_split():
   time_s = np.arange(10_000) / 30
-  sides = [window_split.is_in(s, time_s).numpy() for s in splits.SPLITS]
+  sides = [data_window_split.is_in(s, time_s).numpy() for s in splits.SPLITS]
   np.testing.assert_array_equal(np.sum(sides, axis=0), 1)
   np.testing.assert_allclose(np.mean(sides, axis=1), (0.7, 0.1, 0.2), atol=0.02)
   # Neighbours are on different sides: what leaks.
@@ -41,12 +41,14 @@ def test_every_frame_is_in_one_split():
 
 def test_in_a_graph_it_is_the_same():
   time_s = np.random.default_rng(0).uniform(0, 60, 500)
-  in_graph = tf.function(lambda t: window_split.is_in('test', t))(time_s)
-  np.testing.assert_array_equal(in_graph, window_split.is_in('test', time_s))
+  in_graph = tf.function(lambda t: data_window_split.is_in('test', t))(time_s)
+  np.testing.assert_array_equal(
+    in_graph, data_window_split.is_in('test', time_s)
+  )
 
 
 def test_only_training_windows_weigh_in_training():
-  batches = window_split.training_clips(_prepared(), _SHAPE, 2, 4, seed=1)
+  batches = data_window_split.training_clips(_prepared(), _SHAPE, 2, 4, seed=1)
   weights = np.concatenate([w['heart_rate_bpm'] for _, _, w in batches])
   assert weights.shape == (4, 293)
   assert set(np.unique(weights)) == {0, 1}
@@ -54,7 +56,7 @@ def test_only_training_windows_weigh_in_training():
 
 
 def test_windows_weigh_by_the_frame_that_they_end_at():
-  (batch,) = window_split.validation_clips(_prepared(330), _SHAPE, 1)
+  (batch,) = data_window_split.validation_clips(_prepared(330), _SHAPE, 1)
   inputs, targets, weights = batch
   # 300 samples up to the last frame; the window of 8 ends at each from 7 on.
   end_frames = inputs['newer'][0].numpy()[7:]
@@ -62,15 +64,15 @@ def test_windows_weigh_by_the_frame_that_they_end_at():
   end_s = end_frames / 30
   np.testing.assert_array_equal(
     weights['heart_rate_bpm'][0],
-    window_split.is_in('validation', end_s).numpy().astype(np.float32),
+    data_window_split.is_in('validation', end_s).numpy().astype(np.float32),
   )
   np.testing.assert_allclose(targets['heart_rate_bpm'], 72, rtol=1e-6)
   assert inputs['codes'].shape == (1, 330, 3, 36, 36, 3)
 
 
 def test_a_clip_of_the_pulse_head_weighs_as_its_window_does():
-  shape = objective.clip_shape('pulse', 8, 1)
-  batches = window_split.training_clips(_prepared(), shape, 1, 40, seed=1)
+  shape = clips.clip_shape('pulse', 8, 1)
+  batches = data_window_split.training_clips(_prepared(), shape, 1, 40, seed=1)
   kept = []
   for _, _, weights in batches:
     assert weights['heart_rate_bpm'].shape == (1, 1)
@@ -97,7 +99,7 @@ def test_rows_are_of_test_windows_after_10_s():
     ),
   }
   rows = window_split.window_rows(recording, estimates, _SHAPE, 100.0)
-  tested = window_split.is_in('test', time_s).numpy()
+  tested = data_window_split.is_in('test', time_s).numpy()
   ends = [end for end in range(299, num_frames) if tested[end]]
   assert [round(30 * row['time_s']) - 1 for row in rows] == ends
   for row, end in zip(rows, ends, strict=True):
@@ -107,7 +109,7 @@ def test_rows_are_of_test_windows_after_10_s():
     np.testing.assert_allclose(row['pos'], 90, atol=0.1)
     assert row['subject_was_trained_on'] == 1
     assert row['train_mean'] == 100
-  trained = window_split.is_in('train', time_s[7:]).numpy()
+  trained = data_window_split.is_in('train', time_s[7:]).numpy()
   np.testing.assert_allclose(
     rows[0]['subject_mean'], rising[4:-3][trained].mean(), rtol=1e-5
   )

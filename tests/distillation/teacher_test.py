@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rppg_tf.data import clips
+from rppg_tf.data import clips, pipeline
 from rppg_tf.distillation import network as distillation_network
 from rppg_tf.distillation import teacher
 from rppg_tf.distillation.table import Table, Track
@@ -30,7 +30,7 @@ def test_recordings_without_a_teacher_go_beside_those_with_one():
   example = tf.data.Dataset.from_tensors(made_up_examples.example())
   taught = teacher.attach(example, [columns])
   untaught = teacher.attach_nothing(example, [columns])
-  joined = clips.prepare(taught.concatenate(untaught), 'normalise')
+  joined = pipeline.prepare(taught.concatenate(untaught), 'normalise')
   shares = [float(cut(item)[2]['teacher_heart_rate_bpm'][0]) for item in joined]
   assert shares == [0.25, 0.0]
 
@@ -44,7 +44,9 @@ def _head_network(head_name, columns, shape):
     size=(made_up_examples.NUM_FRAMES, 52)
   )
   item['features'] = noise.astype(np.float32)
-  batches = clips.validation_clips(tf.data.Dataset.from_tensors(item), shape, 1)
+  batches = pipeline.validation_clips(
+    tf.data.Dataset.from_tensors(item), shape, 1
+  )
   joined = distillation_network.with_teacher(
     network.build_head_network(network.build_head(head_name)),
     teacher.num_values([columns]),
@@ -77,7 +79,7 @@ def test_a_teacher_with_rates_alone_is_held_against_as_a_label_is():
 def test_a_head_follows_its_teacher():
   """Labels say 80, the teacher 90: with all the weight it wins."""
   shape = dataclasses.replace(
-    objective.clip_shape('window', 8, 1), teacher_weight=1.0
+    clips.clip_shape('window', 8, 1), teacher_weight=1.0
   )
   joined, batches = _head_network('window', rates_alone(90.0), shape)
   joined.fit(batches.repeat(), epochs=1, steps_per_epoch=40, verbose=0)

@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-from rppg_tf.data import clips
+from rppg_tf.data import clips, dataset, pipeline
 from rppg_tf.distillation import network as distillation_network
 from rppg_tf.distillation import table as teacher_table
 from rppg_tf.distillation import teacher
@@ -20,7 +20,7 @@ from rppg_tf.keras_compat import keras
 from rppg_tf.model import network
 from rppg_tf.model.spatial_cnn import build_spatial_cnn
 from rppg_tf.signals import background
-from rppg_tf.training import objective
+from rppg_tf.training import objective, sources
 from tests.support import made_up_examples, untrained_run
 
 _SPLIT = {'train': ['subject1', 'subject2'], 'test': ['subject3']}
@@ -33,8 +33,8 @@ def main(folder: pathlib.Path) -> None:
     made_up_examples.example(number, 335, f'subject{number}')
     for number in (1, 2)
   ]
-  clips.load_recordings = lambda *_: made_up_examples.dataset(examples)
-  clips.recording_times = lambda *_: [
+  dataset.load_recordings = lambda *_: made_up_examples.dataset(examples)
+  dataset.recording_times = lambda *_: [
     (one['subject'].decode(), one['timestamp_s']) for one in examples
   ]
   run_dir = untrained_run.write(folder / 'run')
@@ -51,11 +51,11 @@ def _student(named: pathlib.Path) -> list[np.ndarray]:
   """Trains as rppg_tf.train does; returns the weights of both parts."""
   columns = teacher.columns(named, 'data', 'inner', _SPLIT)
   keras.utils.set_random_seed(1)
-  recordings = objective.prepared_recordings(
+  recordings = sources.prepared_recordings(
     'data', 'inner', 'normalise', _SPLIT['train'], columns
   )
   shape = clips.ClipShape(teacher_weight=0.5)
-  batches = clips.training_clips(recordings, shape, 1, 1, seed=1)
+  batches = pipeline.training_clips(recordings, shape, 1, 1, seed=1)
   cnn, head = build_spatial_cnn(), network.build_head('pulse')
   joined = network.build_network(
     cnn, head, background.input_quantisation('normalise')
@@ -66,8 +66,8 @@ def _student(named: pathlib.Path) -> list[np.ndarray]:
   loss = objective.TeacherLoss(True, 2.0, 0.5)
   objective.compile_network(joined, 2e-3, 2, 2.0, 1.0, loss)
   # Validation has labels alone.
-  validation = clips.validation_clips(
-    clips.prepare(clips.load_recordings().take(1), 'normalise'), shape, 1
+  validation = pipeline.validation_clips(
+    pipeline.prepare(dataset.load_recordings().take(1), 'normalise'), shape, 1
   )
   history = joined.fit(batches, validation_data=validation, verbose=0).history
   assert np.isfinite(history['val_loss']).all(), history

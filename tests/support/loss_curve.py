@@ -12,7 +12,7 @@ import sys
 
 import tensorflow as tf
 
-from rppg_tf.data import clips
+from rppg_tf.data import clips, pipeline
 from rppg_tf.keras_compat import keras
 from rppg_tf.model import network
 from rppg_tf.model.spatial_cnn import build_spatial_cnn
@@ -32,11 +32,11 @@ def losses(kind: str, dtype: str) -> list[float]:
   keras.mixed_precision.set_global_policy(dtype)
   keras.backend.set_floatx(dtype)
   examples = [made_up_examples.example(seed, 100) for seed in range(5)]
-  recordings = clips.prepare(made_up_examples.dataset(examples), 'normalise')
+  recordings = pipeline.prepare(made_up_examples.dataset(examples), 'normalise')
   shape = dataclasses.replace(
-    objective.clip_shape('window', 8, 1), num_samples=14, num_frames=16
+    clips.clip_shape('window', 8, 1), num_samples=14, num_frames=16
   )
-  batches = clips.training_clips(
+  batches = pipeline.training_clips(
     recordings.cache(), shape, _BATCH_SIZE, 4, _SEED
   )
   with strategy.scope():

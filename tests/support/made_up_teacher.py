@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from rppg_tf.data import clips
+from rppg_tf.data import clips, pipeline
 from rppg_tf.distillation import teacher
 from tests.support import made_up_examples
 from tests.support.made_up_examples import NUM_FRAMES, TIMES_S
@@ -36,7 +36,7 @@ def taught(columns, example=None):
   """A prepared recording with what a teacher says of it."""
   examples = tf.data.Dataset.from_tensors(example or made_up_examples.example())
   examples = teacher.attach(examples, [columns])
-  return next(iter(clips.prepare(examples, 'normalise')))
+  return next(iter(pipeline.prepare(examples, 'normalise')))
 
 
 def cut(item, speed=1.0):

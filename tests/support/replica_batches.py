@@ -16,7 +16,7 @@ import json
 import numpy as np
 import tensorflow as tf
 
-from rppg_tf.data import clips
+from rppg_tf.data import clips, pipeline
 from rppg_tf.keras_compat import keras
 from rppg_tf.model import network
 from rppg_tf.training import distribution, objective
@@ -24,7 +24,7 @@ from tests.support import made_up_examples
 
 _MAX_REPLICAS = 4
 _SHAPE = dataclasses.replace(
-  objective.clip_shape('window', 8, 1), num_samples=14, num_frames=16
+  clips.clip_shape('window', 8, 1), num_samples=14, num_frames=16
 )
 
 
@@ -88,7 +88,7 @@ def _kept(parts: list) -> list[tuple[float, float]]:
 
 def _outcome(num_clips: int, num_replicas: int, batch_size: int) -> dict:
   strategy = _strategy(num_replicas)
-  batches = distribution.validation_batches(
+  batches = pipeline.validation_batches(
     _clips(num_clips), batch_size, num_replicas
   )
   parts = _parts(strategy, batches)
@@ -104,8 +104,8 @@ def _outcome(num_clips: int, num_replicas: int, batch_size: int) -> dict:
 def _training_sizes() -> list[list[int]]:
   """Five recordings for four replicas: what each gets of each batch."""
   examples = [made_up_examples.example(seed, 20) for seed in range(5)]
-  recordings = clips.prepare(made_up_examples.dataset(examples), 'normalise')
-  batches = clips.training_clips(recordings, _SHAPE, 4, 1, seed=1)
+  recordings = pipeline.prepare(made_up_examples.dataset(examples), 'normalise')
+  batches = pipeline.training_clips(recordings, _SHAPE, 4, 1, seed=1)
   parts = _parts(_strategy(4), batches)
   return [[len(labels) for labels, _ in batch] for batch in parts]
 
@@ -116,7 +116,7 @@ def _errors(num_replicas: int) -> list[float]:
   with _strategy(num_replicas).scope():
     joined = network.build_head_network(network.build_head('window'))
     objective.compile_network(joined, 1e-3, 1, 1.0, 1.0)
-  batches = distribution.validation_batches(_clips(3), 4, num_replicas)
+  batches = pipeline.validation_batches(_clips(3), 4, num_replicas)
   found = joined.evaluate(
     distribution.sharded(batches), verbose=0, return_dict=True
   )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from rppg_tf.data import clips
+from rppg_tf.data import dataset as data_dataset
 from rppg_tf.errors import InputError
 from tests.support import commands, pytorch_files
 from tools.pytorch_bridge import export_windows, recordings, windows
@@ -20,9 +20,9 @@ _TOOL = 'tools.import_pytorch'
 
 def _stored(data_dir) -> list[dict]:
   """The recordings of a build, as the chains lie in the file."""
-  by_split = clips.subjects_by_split(str(data_dir), 'original')
+  by_split = data_dataset.subjects_by_split(str(data_dir), 'original')
   subjects = [name for names in by_split.values() for name in names]
-  dataset = clips.load_recordings(str(data_dir), 'original', subjects)
+  dataset = data_dataset.load_recordings(str(data_dir), 'original', subjects)
   return sorted(dataset.as_numpy_iterator(), key=lambda one: one['subject'])
 
 
@@ -140,7 +140,7 @@ def test_without_overlap_windows_stay_as_they_are(tmp_path):
 
 
 def test_exported_windows_are_the_ones_imported(work, tmp_path):
-  data = clips.load_recordings(
+  data = data_dataset.load_recordings(
     str(work / 'data'), 'original', ['pytorch1', 'pytorch2']
   )
   for name in ('w.npz', 'w.pt'):

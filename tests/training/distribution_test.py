@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from rppg_tf.data import pipeline
 from rppg_tf.errors import InputError
 from rppg_tf.training import distribution
 from tests.support import commands, loss_curve, worker_processes
@@ -107,7 +108,7 @@ def test_a_validation_of_nothing_is_refused(num_clips, weight, message):
   clips = tf.data.Dataset.from_tensors(clip).repeat(num_clips)
   for num_replicas in (1, 2):
     with pytest.raises(InputError, match=message):
-      distribution.validation_batches(clips, 2, num_replicas)
+      pipeline.validation_batches(clips, 2, num_replicas)
 
 
 # --- Clusters ---------------------------------------------------------------

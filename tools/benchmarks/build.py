@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from rppg_tf import contract
-from rppg_tf.data import ubfc
+from rppg_tf.data import dataset, ubfc
 from rppg_tf.errors import InputError
 from rppg_tf.faces import detector as face_detector
 from rppg_tf.faces import motion as face_motion
@@ -282,15 +282,13 @@ def read(data_dir: pathlib.Path) -> dict:
   """Recordings of the build read back, the fastest of a few passes."""
   import tensorflow_datasets as tfds
 
-  from rppg_tf.data import clips
-
   geometry = rois.DEFAULT_ROI_GEOMETRY
-  by_split = clips.subjects_by_split(str(data_dir), geometry)
+  by_split = dataset.subjects_by_split(str(data_dir), geometry)
   subjects = list(itertools.chain.from_iterable(by_split.values()))
   fastest_s = math.inf
   for _ in range(_NUM_READS):
     # A new one each time: TFDS keeps a small dataset in memory after a pass.
-    examples = clips.load_recordings(str(data_dir), geometry, subjects)
+    examples = dataset.load_recordings(str(data_dir), geometry, subjects)
     start_s = time.perf_counter()
     num_frames = sum(len(example['ppg']) for example in tfds.as_numpy(examples))
     fastest_s = min(fastest_s, time.perf_counter() - start_s)

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from rppg_tf import contract
-from rppg_tf.data import clips
+from rppg_tf.data import clips, dataset, pipeline
 from rppg_tf.errors import InputError
 from rppg_tf.faces import rois
 from rppg_tf.keras_compat import keras
@@ -22,7 +22,7 @@ from rppg_tf.model import network as networks
 from rppg_tf.model import spatial_cnn
 from rppg_tf.quantisation import convert
 from rppg_tf.signals import background
-from rppg_tf.training import objective
+from rppg_tf.training import objective, sources
 from tools import benchmark_process
 
 _WINDOW = contract.SEED_WINDOW_FRAMES
@@ -225,8 +225,8 @@ def clip_network(
     num_clips: in a batch.
   """
   geometry = rois.DEFAULT_ROI_GEOMETRY
-  shape = objective.clip_shape(head, _WINDOW, 1)
-  recordings = objective.prepared_recordings(
+  shape = clips.clip_shape(head, _WINDOW, 1)
+  recordings = sources.prepared_recordings(
     str(data_dir), geometry, background_mode, _subjects(data_dir)
   )
   # The first pass fills the cache; it also says whether a clip can be cut.
@@ -236,7 +236,7 @@ def clip_network(
       f'{data_dir}: a recording of {shape.num_frames} frames or more is '
       f'needed, the longest of {len(lengths)} has {max(lengths)}'
     )
-  batches = clips.training_clips(
+  batches = pipeline.training_clips(
     recordings, shape, num_clips, CLIPS_PER_BATCH, _SEED
   ).repeat()
   joined = networks.build_network(
@@ -272,7 +272,7 @@ def keras_step_s(
 
 def _all_windows(data_dir: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
   """Windows and labels of all recordings, as plain_windows."""
-  recordings = clips.load_recordings(
+  recordings = dataset.load_recordings(
     str(data_dir), rois.DEFAULT_ROI_GEOMETRY, _subjects(data_dir)
   )
   parts = [plain_windows(item) for item in recordings.as_numpy_iterator()]
@@ -282,6 +282,6 @@ def _all_windows(data_dir: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _subjects(data_dir: pathlib.Path) -> list[str]:
   """The first few; all trainers see the same."""
-  by_split = clips.subjects_by_split(str(data_dir), rois.DEFAULT_ROI_GEOMETRY)
+  by_split = dataset.subjects_by_split(str(data_dir), rois.DEFAULT_ROI_GEOMETRY)
   everyone = sorted(name for names in by_split.values() for name in names)
   return everyone[:_NUM_RECORDINGS]

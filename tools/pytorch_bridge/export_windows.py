@@ -17,7 +17,6 @@ import tensorflow as tf
 from rppg_tf import contract
 from rppg_tf.data import clips
 from rppg_tf.errors import InputError
-from rppg_tf.training import objective
 
 _WINDOW = contract.SEED_WINDOW_FRAMES
 _SHAPE = (_WINDOW, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE)
@@ -66,7 +65,7 @@ def _labelled(example: dict, stride: int) -> tuple[np.ndarray, np.ndarray]:
   """Returns first frames and labels of a recording's windows that have one."""
   if len(example['heart_rate_bpm']) < _WINDOW:
     return np.zeros(0, np.int64), np.zeros(0, np.float32)
-  shape = objective.clip_shape('window', _WINDOW, 1)
+  shape = clips.clip_shape('window', _WINDOW, 1)
   labels, weights = clips.window_labels(example['heart_rate_bpm'], shape)
   starts = np.flatnonzero(weights.numpy()[::stride]) * stride
   return starts, labels.numpy()[starts]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from rppg_tf import contract, run_directory
-from rppg_tf.data import clips
+from rppg_tf.data import clips, dataset, pipeline
 from rppg_tf.errors import InputError
 from rppg_tf.files import write_bytes, write_json
 from rppg_tf.inference import estimators
@@ -57,8 +57,8 @@ def import_weights(
     raise InputError(f'{pth}: {error}') from None
   split = _split(data_dir, roi_geometry)
   difference_bpm = _checked(cnn, head, state)
-  recordings = clips.load_recordings(data_dir, roi_geometry, split['train'])
-  train_mean_bpm, _ = clips.survey(recordings, clips.ClipShape())
+  recordings = dataset.load_recordings(data_dir, roi_geometry, split['train'])
+  train_mean_bpm, _ = pipeline.survey(recordings, clips.ClipShape())
   counts = {'spatial_cnn': cnn.count_params(), 'head': head.count_params()}
   metrics = {
     'parameters': {**counts, 'total': sum(counts.values())},
@@ -84,7 +84,7 @@ def import_weights(
 
 def _split(data_dir: str, roi_geometry: str) -> dict[str, list[str]]:
   """Returns the subjects of the data's splits."""
-  split = clips.subjects_by_split(data_dir, roi_geometry)
+  split = dataset.subjects_by_split(data_dir, roi_geometry)
   for name in ('train', 'validation'):
     if not split.get(name):
       raise InputError(f'{data_dir}: no subject to use for {name}')

@@ -8,7 +8,7 @@ import numpy as np
 import tqdm
 
 from rppg_tf import run_directory
-from rppg_tf.data import clips
+from rppg_tf.data import dataset, pipeline
 from rppg_tf.errors import InputError
 from rppg_tf.evaluation import metrics, pulse_correlation, windows
 from rppg_tf.files import read_json, write_bytes
@@ -108,7 +108,7 @@ def open_case(
 
 def _check_subjects(run_dir, data_dir, geometry: str, split: dict) -> None:
   """Refuses data other than those that the run was trained on."""
-  by_split = clips.subjects_by_split(data_dir, geometry)
+  by_split = dataset.subjects_by_split(data_dir, geometry)
   there = {name for names in by_split.values() for name in names}
   for part in ('train', 'test'):
     wanted = split.get(part, [])
@@ -130,8 +130,8 @@ def training_pool(
   data_dir: str, geometry: str, subjects: list[str], mode: str
 ) -> calibration.Pool:
   """Returns ROI frames of some subjects, as `mode` puts them in."""
-  recordings = clips.load_recordings(data_dir, geometry, subjects)
-  prepared = clips.prepare(recordings, mode).as_numpy_iterator()
+  recordings = dataset.load_recordings(data_dir, geometry, subjects)
+  prepared = pipeline.prepare(recordings, mode).as_numpy_iterator()
   return calibration.pool(
     tqdm.tqdm(prepared, 'calibration', len(subjects), unit='recording')
   )

@@ -4,7 +4,7 @@ import pathlib
 import tempfile
 
 from rppg_tf import files, run_directory
-from rppg_tf.data import clips
+from rppg_tf.data import dataset
 from rppg_tf.errors import InputError
 from rppg_tf.inference.int8_cnn import Int8SpatialCnn
 from rppg_tf.quantisation import calibration, convert
@@ -107,7 +107,7 @@ def _raw_with_same_weights(case: Case) -> bytes:
 
 def _over_test_subjects(case, mode, estimators, int8_cnns) -> Collected:
   subjects = case.split['test']
-  examples = clips.load_recordings(case.data_dir, case.roi_geometry, subjects)
+  examples = dataset.load_recordings(case.data_dir, case.roi_geometry, subjects)
   return quantisation_case.collect(
     examples.as_numpy_iterator(), len(subjects), mode, estimators, int8_cnns
   )
