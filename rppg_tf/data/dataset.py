@@ -1,5 +1,6 @@
 """Recordings that `tfds build` wrote, as datasets of TensorFlow."""
 
+import pathlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -98,12 +99,12 @@ def _read_config(shuffle_seed: int | None = None) -> tfds.ReadConfig:
 
 
 def _builder(data_dir: str, roi_geometry: str) -> tfds.core.DatasetBuilder:
-  import tfds_ubfc  # noqa: F401  Registers the dataset with TFDS.
-
-  builder = tfds.builder(f'tfds_ubfc/{roi_geometry}', data_dir=data_dir)
-  if not builder.info.splits:
+  """Reads the newest version of a build from its files alone."""
+  folder = pathlib.Path(data_dir) / 'tfds_ubfc' / roi_geometry
+  versions = tfds.core.utils.version.list_all_versions(folder)
+  if not versions:
     raise InputError(
       f'{data_dir}: no tfds_ubfc/{roi_geometry} dataset here; run '
       f'`tfds build tfds_ubfc --manual_dir=... --data_dir={data_dir}`'
     )
-  return builder
+  return tfds.builder_from_directory(folder / str(max(versions)))

@@ -10,7 +10,7 @@ import tensorflow as tf
 from rppg_tf import contract
 from rppg_tf.data import augmentation, clips
 from rppg_tf.data.clips import ClipShape
-from rppg_tf.data.teacher_targets import taught
+from rppg_tf.data.teacher_targets import TEACHER, taught
 from rppg_tf.errors import InputError
 from rppg_tf.signals import background, chrominance
 
@@ -210,12 +210,16 @@ def validation_batches(
 
 
 def _count(clips: tf.data.Dataset) -> tuple[int, int]:
-  """Returns how many clips there are, and how many windows with a label."""
+  """Returns how many clips there are, and how many rates to compare with."""
 
   def add(counts, clip):
     _, _, weights = clip
-    labels = tf.math.count_nonzero(weights['heart_rate_bpm'])
-    return counts + tf.stack([1, labels])
+    labels = [
+      tf.math.count_nonzero(weights[name])
+      for name in ('heart_rate_bpm', f'{TEACHER}heart_rate_bpm')
+      if name in weights
+    ]
+    return counts + tf.stack([1, tf.add_n(labels)])
 
   num_clips, num_labels = clips.reduce(tf.zeros(2, tf.int64), add).numpy()
   return int(num_clips), int(num_labels)

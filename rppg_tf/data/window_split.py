@@ -102,7 +102,7 @@ def _cut_clip(item, start, shape: ClipShape, split: str):
   """clips.cut_clip, windows of other splits weighing nothing."""
   speed = tf.constant(1.0, tf.float64)
   inputs, targets, weights = clips.cut_clip(item, start, speed, shape)
-  ends = _window_ends(tf.shape(targets['heart_rate_bpm'])[0], shape)
+  ends = window_ends(tf.shape(targets['heart_rate_bpm'])[0], shape)
   end_frames = start + tf.gather(inputs['newer'], ends)
   counts = tf.cast(
     is_in(split, tf.gather(item['timestamp_s'], end_frames)), tf.float32
@@ -115,7 +115,7 @@ def _cut_clip(item, start, shape: ClipShape, split: str):
   return inputs, targets, weights
 
 
-def _window_ends(num_windows, shape: ClipShape):
+def window_ends(num_windows, shape: ClipShape):
   """Returns the last sample of each of a head's windows."""
   span = (shape.window - 1) * shape.window_spacing + 1
   return tf.range(num_windows) * shape.window_stride + span - 1
