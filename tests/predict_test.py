@@ -207,7 +207,8 @@ def _with_durations(mp4, durations):
 _FAKE_CAMERA = """
 import itertools, sys, time
 import cv2
-from rppg_tf import entry_point, predict, video_reader
+from rppg_tf import entry_point, predict
+from rppg_tf.video import reader as video_reader
 
 path = sys.argv.pop()
 

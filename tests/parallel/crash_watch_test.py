@@ -10,7 +10,7 @@ from tests.support.fake_recordings import write_recording
 # Native code that fails is played by a decoder that kills its process.
 _BUILD = """\
 import os, sys
-from rppg_tf import recordings
+from rppg_tf.data import recordings
 
 folders, fatal, number = sys.argv[1:-2], sys.argv[-2], int(sys.argv[-1])
 read = recordings._read_rois
@@ -62,7 +62,7 @@ def test_nothing_is_said_of_a_build_that_ends(folders):
 def test_only_what_is_under_way_is_told():
   code = """\
 import os
-from rppg_tf import crash_watch
+from rppg_tf.parallel import crash_watch
 with crash_watch.CrashWatch() as watch:
   with watch.reading('first'):
     pass
