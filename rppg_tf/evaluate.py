@@ -24,9 +24,11 @@ and pools the windows of all of them. --split_by=window evaluates, or trains
 with --train_flagfile, a run of the leaky protocol (evaluation/window_split.py).
 """
 
+import contextlib
 import csv
 import io
 import pathlib
+import sys
 
 import numpy as np
 from absl import flags
@@ -182,15 +184,23 @@ def _run_dirs(run_dir: pathlib.Path):
     yield run_dir
   for fold in range(_FOLDS.value):
     fold_dir = run_dir / f'fold{fold}'
-    runs.train(
-      fold_dir,
-      _DATA_DIR.value,
-      _TRAIN_FLAGFILE.value,
-      f'--num_folds={_FOLDS.value}',
-      f'--fold={fold}',
-      '--split_by=subject',
-    )
+    _train(fold_dir, num_folds=_FOLDS.value, fold=fold, split_by='subject')
     yield fold_dir
+
+
+def _train(run_dir: pathlib.Path, **values) -> None:
+  """Trains a run, or resumes one that was killed; tells of it on stderr."""
+  from rppg_tf import training
+
+  config = training.TrainConfig.from_flagfile(
+    _TRAIN_FLAGFILE.value,
+    data_dir=_DATA_DIR.value,
+    run_dir=str(run_dir),
+    **values,
+  )
+  print(f'training {run_dir}', file=sys.stderr, flush=True)
+  with contextlib.redirect_stdout(sys.stderr):
+    training.train(config)
 
 
 def _validation_rows(run_dir, forms, split: str, rows: list[dict]) -> list:
@@ -270,13 +280,7 @@ def _report(
 def _evaluate_split_by_window(run_dir: pathlib.Path, json_path: pathlib.Path):
   """Evaluates, writes and prints a run of the leaky protocol."""
   if _TRAIN_FLAGFILE.value:
-    runs.train(
-      run_dir,
-      _DATA_DIR.value,
-      _TRAIN_FLAGFILE.value,
-      '--num_folds=0',
-      '--split_by=window',
-    )
+    _train(run_dir, num_folds=0, split_by='window')
   runs.check_split_by(run_dir, 'window')
   rows = runs.collect_split_by_window(run_dir, _DATA_DIR.value)
   windows.check_any(rows)
@@ -385,5 +389,10 @@ def _write_csv(path: pathlib.Path, rows: list[dict]) -> None:
   files.write_bytes(path, text.getvalue().encode())
 
 
-if __name__ == '__main__':
+def command() -> None:
+  """What the command rppg-evaluate calls."""
   run(main)
+
+
+if __name__ == '__main__':
+  command()

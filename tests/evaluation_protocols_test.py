@@ -88,7 +88,7 @@ def test_a_split_by_window_says_so_everywhere(work, tmp_path):
     (['--train_flagfile=f'], 'is for --folds'),
     (
       ['--folds=5', '--run_dir=r', '--train_flagfile=/no/file'],
-      'training failed',
+      '/no/file',
     ),
   ],
 )

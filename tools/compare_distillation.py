@@ -13,11 +13,13 @@ Nine trainings, three of them of a wider network: `--epochs` and `--head_epochs`
 make all of them shorter, and the table says how long they were.
 """
 
+import contextlib
 import pathlib
+import sys
 
 from absl import flags
 
-from rppg_tf import files, run_directory
+from rppg_tf import files, run_directory, training
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 from rppg_tf.evaluation import runs, windows
@@ -68,10 +70,12 @@ def main() -> None:
       name: output_dir / f'{name.replace(" ", "_")}_seed{seed}'
       for name in results
     }
-    taught_by = f'--teacher={run_dirs[TEACHER]}'
+    taught_by = str(run_dirs[TEACHER])
     _train(run_dirs[STUDENT], _STUDENT_FLAGFILE.value, seed)
     _train(run_dirs[TEACHER], _TEACHER_FLAGFILE.value, seed)
-    _train(run_dirs[DISTILLED], _DISTILLED_FLAGFILE.value, seed, taught_by)
+    _train(
+      run_dirs[DISTILLED], _DISTILLED_FLAGFILE.value, seed, teacher=taught_by
+    )
     for name, run_dir in run_dirs.items():
       results[name].append({'seed': seed, **_errors(run_dir)})
   text = f'{table(results)}\n\n{_epochs(run_dirs)}\n{verdict(results)}\n'
@@ -80,7 +84,7 @@ def main() -> None:
   print(text, end='')
 
 
-def _train(run_dir: pathlib.Path, flagfile: str, seed: int, *more: str) -> None:
+def _train(run_dir: pathlib.Path, flagfile: str, seed: int, **values) -> None:
   wanted = {
     flag.name: flag.value
     for flag in (_EPOCHS, _HEAD_EPOCHS)
@@ -96,8 +100,17 @@ def _train(run_dir: pathlib.Path, flagfile: str, seed: int, *more: str) -> None:
           'give another --output_dir'
         )
     return
-  more = (*more, *(f'--{name}={value}' for name, value in wanted.items()))
-  runs.train(run_dir, _DATA_DIR.value, flagfile, f'--seed={seed}', *more)
+  config = training.TrainConfig.from_flagfile(
+    flagfile,
+    data_dir=_DATA_DIR.value,
+    run_dir=str(run_dir),
+    seed=seed,
+    **values,
+    **wanted,
+  )
+  print(f'training {run_dir}', file=sys.stderr, flush=True)
+  with contextlib.redirect_stdout(sys.stderr):
+    training.train(config)
 
 
 def _epochs(run_dirs: dict[str, pathlib.Path]) -> str:

@@ -6,8 +6,6 @@ pooled windows.
 
 import dataclasses
 import pathlib
-import subprocess
-import sys
 
 import tqdm
 
@@ -156,28 +154,3 @@ def check_split_by(run_dir: pathlib.Path, wanted: str) -> None:
       f'{run_dir}: was trained with --split_by={is_by}, not {wanted}; give '
       'another run'
     )
-
-
-def train(
-  run_dir: pathlib.Path, data_dir: str, flagfile: str, *more_flags: str
-) -> None:
-  """Trains a run in a process of its own; one that was killed is resumed.
-
-  What it prints goes to stderr.
-
-  Args:
-    run_dir: where to.
-    data_dir: the --data_dir of `tfds build`.
-    flagfile: of rppg_tf.train.
-    more_flags: come last, so that they win.
-
-  Raises:
-    InputError: the training failed, and has said why.
-  """
-  command = [
-    *(sys.executable, '-m', 'rppg_tf.train', f'--flagfile={flagfile}'),
-    *(f'--data_dir={data_dir}', f'--run_dir={run_dir}', *more_flags),
-  ]
-  print(f'training {run_dir}', file=sys.stderr, flush=True)
-  if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
-    raise InputError(f'{run_dir}: training failed, see above')
