@@ -99,7 +99,8 @@ class VideoReader:
     that cannot either: the frames after it keep their numbers.
 
     Raises:
-      VideoError: the frames change size.
+      VideoError: the frames change size, or are of a kind that FFmpeg cannot
+        turn into BGR.
     """
     frames = self._of_camera() if self._camera else self._of_file()
     for frame, time_s in frames:
@@ -134,6 +135,11 @@ class VideoReader:
           time_s = index / self._rate_hz
         yield LOST if frame is None else frame, time_s
       self.num_missing = self._file.num_missing()
+    except av.FFmpegError as error:
+      raise VideoError(
+        f'{self._name}: cannot be decoded ({error.strerror}); convert it to '
+        'H.264 with ffmpeg'
+      ) from error
     finally:
       self._file.close()
 
