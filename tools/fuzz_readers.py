@@ -2,7 +2,7 @@
 
   python -m tools.fuzz_readers --work_dir=build/fuzz --real_video=FACE.mp4
 
-makes some 600 files in WORK_DIR/variants out of a rendered clip of 72 BPM and,
+makes some 900 files in WORK_DIR/variants out of a rendered clip of 72 BPM and,
 if given, a real one; then runs `python -m rppg_tf.predict --video=FILE
 --json=...` on each, and the reader of the dataset build on those in AVI. The
 same --seed makes the same files; what is there is kept.
@@ -11,7 +11,7 @@ Each must be measured to 3 BPM, withheld, or refused in one line with an exit
 code other than 0. A fault is: crash, hang, traceback, noise (more than one
 line of error, or lines of a library), a wrong rate, a whole file that is not
 read, a file left behind by what was refused. Faults are listed, and make the
-exit code 1. About 25 minutes on 2 cores.
+exit code 1. About half an hour on 2 idle cores.
 """
 
 import collections
@@ -29,8 +29,9 @@ from absl import flags
 
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
-from tools.fuzzing import damage, media, runs
+from tools.fuzzing import damage, media, streams
 from tools.fuzzing import names as fuzz_names
+from tools.fuzzing import runs as fuzz_runs
 from tools.fuzzing import variants as fuzz_variants
 
 _WORK_DIR = flags.DEFINE_string(
@@ -95,10 +96,10 @@ def _variants(work_dir: pathlib.Path) -> list[fuzz_variants.Variant]:
     *fuzz_variants.formats(rendered),
     *fuzz_variants.matrices(rendered),
     *fuzz_variants.interlaced(rendered),
-    *fuzz_variants.times(rendered, rng),
-    *fuzz_variants.streams(rendered),
-    *fuzz_variants.sizes(rendered),
-    *fuzz_variants.joined(rendered, sources),
+    *streams.times(rendered, rng),
+    *streams.streams(rendered),
+    *streams.sizes(rendered),
+    *streams.joined(rendered, sources),
     *damage.damaged(rendered, whole, _SEED.value),
     *damage.headers(rendered, whole),
     *fuzz_names.no_videos(_SEED.value),
@@ -142,19 +143,19 @@ def _make(variant: fuzz_variants.Variant, folder: pathlib.Path) -> None:
       half_made.rename(path)
 
 
-def _read_all(variants, work_dir: pathlib.Path) -> list[runs.Outcome]:
+def _read_all(variants, work_dir: pathlib.Path) -> list[fuzz_runs.Outcome]:
   """Makes and reads; tells faults as they are found."""
-  runner = runs.Runner(
+  runner = fuzz_runs.Runner(
     work_dir, work_dir / _RECORDING / 'ground_truth.txt', _TIME_LIMIT_S.value
   )
 
-  def read(variant) -> list[runs.Outcome]:
+  def read(variant) -> list[fuzz_runs.Outcome]:
     try:
       _make(variant, work_dir / 'variants')
     except (ValueError, OSError) as error:
       detail = f'{type(error).__name__}: {error}'
       unmade = (variant.name, variant.kind, 'none', 'not made', detail)
-      outcomes = [runs.Outcome(*unmade)]
+      outcomes = [fuzz_runs.Outcome(*unmade)]
     else:
       outcomes = runner.read(variant)
     for outcome in outcomes:

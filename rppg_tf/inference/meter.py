@@ -23,8 +23,6 @@ from rppg_tf.inference import backends
 from rppg_tf.inference.frame_batches import Batch
 from rppg_tf.video.jpeg_frame import LOST, decoded
 
-BACKENDS = ('int8', 'keras')
-
 # From these first frames it is judged whether a file's times are of use.
 _NUM_JUDGED_FRAMES = 8
 # A longer pause is an error in the file's times.

@@ -1,4 +1,4 @@
-"""Every reader against some 650 damaged and odd videos: `make bench`."""
+"""Every reader against some 900 damaged and odd videos: `make bench`."""
 
 import pytest
 

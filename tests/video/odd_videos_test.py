@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rppg_tf.video import jpeg_frame, reader
-from tools.fuzzing import damage, media
+from tools.fuzzing import damage, media, streams
 from tools.fuzzing import variants as fuzz_variants
 from tools.fuzzing.media import Track
 
@@ -62,10 +62,11 @@ def test_interlaced_frames_are_those_that_were_woven(clip, tmp_path, name):
 
 
 @pytest.mark.parametrize(
-  'name', ['sound-first.mp4', 'cover-first.mov', 'attached-cover.mkv']
+  'name',
+  ['sound-first.mp4', 'cover-first.mov', 'attached-cover.mkv', 'exif.avi'],
 )
 def test_the_video_is_found_behind_other_streams(clip, tmp_path, name):
-  path = _made(fuzz_variants.streams(clip), f'clip-{name}', tmp_path)
+  path = _made(streams.streams(clip), f'clip-{name}', tmp_path)
   _assert_read(path, clip.frames)
 
 
@@ -135,7 +136,7 @@ def test_a_broken_mp4_is_refused(clip, tmp_path, name):
 
 @pytest.mark.parametrize('suffix', ['mkv', 'flv', 'asf'])
 def test_times_that_stand_still_are_not_made_up_for(clip, tmp_path, suffix):
-  variants = fuzz_variants.times(clip, np.random.default_rng(0))
+  variants = streams.times(clip, np.random.default_rng(0))
   path = _made(variants, f'clip-standing.{suffix}', tmp_path)
   assert not np.any(np.diff(_read(path)[1]) > 0)
 

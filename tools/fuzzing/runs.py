@@ -38,9 +38,7 @@ _GOOD = ('measured', 'withheld', 'refused', 'read')
 _READ_RECORDING = """
 import sys
 from absl import app
-from rppg_tf import entry_point
-from rppg_tf.faces import rois as face_rois
-from rppg_tf.data import recordings
+from rppg_tf import entry_point, face_rois, recordings
 def main():
   folder = sys.argv[-1]
   recordings.check_recording(folder)
@@ -168,11 +166,7 @@ def _importer() -> multiprocessing.context.BaseContext:
   """Forks processes that have imported what takes long; no flags in it."""
   context = multiprocessing.get_context('forkserver')
   context.set_forkserver_preload(
-    [
-      'rppg_tf.inference.meter',
-      'rppg_tf.inference.frame_batches',
-      'ai_edge_litert',
-    ]
+    ['rppg_tf.video_heart_rate', 'rppg_tf.frame_batches', 'ai_edge_litert']
   )
   return context
 
