@@ -38,11 +38,13 @@ _GOOD = ('measured', 'withheld', 'refused', 'read')
 _READ_RECORDING = """
 import sys
 from absl import app
-from rppg_tf import entry_point, face_rois, recordings
+from rppg_tf import entry_point
+from rppg_tf.data import recordings
+from rppg_tf.faces import rois
 def main():
   folder = sys.argv[-1]
   recordings.check_recording(folder)
-  read = recordings.read_alone(folder, face_rois.DEFAULT_ROI_GEOMETRY)
+  read = recordings.read_alone(folder, rois.DEFAULT_ROI_GEOMETRY)
   print(len(read['frames']), 'frames')
 entry_point.run(lambda words: main(), takes_words=True)
 """
