@@ -1,5 +1,6 @@
 """Memory that TensorFlow has freed is there again, its pages with it."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -7,7 +8,10 @@ import sys
 import pytest
 
 from tests.support import commands
+from rppg_tf import keras_compat
+from tests import commands
 
+_SETTING = 'TF_CPU_ALLOCATOR_USE_BFC'
 # How many pages Linux has to give for a tensor like one that was freed.
 _SCRIPT = """
 import resource
@@ -24,14 +28,9 @@ print(fill())
 """
 
 
-@pytest.mark.parametrize(
-  ('setting', 'least', 'most'), [(None, 0, 20), ('false', 30, 50_000)]
-)
-def test_a_tensor_like_one_that_was_freed_costs_no_page(setting, least, most):
+def test_a_tensor_like_one_that_was_freed_costs_no_page():
   environ = dict(os.environ)
-  environ.pop('TF_CPU_ALLOCATOR_USE_BFC', None)
-  if setting is not None:
-    environ['TF_CPU_ALLOCATOR_USE_BFC'] = setting
+  environ.pop(_SETTING, None)
   done = subprocess.run(
     [sys.executable, '-c', _SCRIPT],
     cwd=commands.ROOT,
@@ -40,4 +39,16 @@ def test_a_tensor_like_one_that_was_freed_costs_no_page(setting, least, most):
     text=True,
     check=True,
   )
-  assert least <= int(done.stdout) <= most
+  # Of 24,000; some are the interpreter's own.
+  assert int(done.stdout) <= 20
+
+
+# What another allocator does with its pages is its own affair.
+@pytest.mark.parametrize(('own', 'kept'), [(None, 'true'), ('false', 'false')])
+def test_the_users_own_choice_of_allocator_stays(monkeypatch, own, kept):
+  # Set first, so that what was there comes back.
+  monkeypatch.setenv(_SETTING, own or '')
+  if own is None:
+    monkeypatch.delenv(_SETTING)
+  importlib.reload(keras_compat)
+  assert os.environ[_SETTING] == kept

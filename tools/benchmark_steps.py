@@ -4,11 +4,10 @@
 
 Trains CNN and pulse head for a few steps on clips of two recordings, in a
 process of its own each: as rppg_tf.train does, with memory given back to Linux
-(rppg_tf/keras_compat.py), with oneDNN and without, whatever this processor's
-default is, with XLA, in bfloat16. TensorFlow's
-profiler says how long the steps of the first wait for their input. Prints a
-table, and how near the convolutions come to what these cores can multiply at
-all.
+(rppg_tf/keras_compat.py), with oneDNN and without (TensorFlow's default is the
+processor's), with XLA, in bfloat16. TensorFlow's profiler says how long the
+steps of the first wait for their input. Prints a table, and how near the
+convolutions come to what these cores can multiply at all.
 """
 
 import math
