@@ -22,7 +22,14 @@ from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 
 _PT = flags.DEFINE_string('pt', None, 'Windows: {samples, labels}.')
-_PTH = flags.DEFINE_string('pth', None, "UltraLightRPPG's state_dict.")
+_PTH = flags.DEFINE_string(
+  'pth', None, "A checkpoint with UltraLightRPPG's state_dict."
+)
+_STATE = flags.DEFINE_string(
+  'state',
+  None,
+  'Which weights of a checkpoint that holds several, as the error lists them.',
+)
 _DATA_DIR = flags.DEFINE_string(
   'data_dir', None, 'Of a build of tfds_ubfc; `dataset` writes it.'
 )
@@ -126,11 +133,16 @@ def _import_weights() -> None:
   _check_torch()
   from tools.pytorch_bridge import run as pytorch_run
 
-  difference_bpm = pytorch_run.import_weights(
+  difference_bpm, read = pytorch_run.import_weights(
     pathlib.Path(_PTH.value),
     pathlib.Path(_RUN_DIR.value),
     _DATA_DIR.value,
     _GEOMETRY.value,
+    _STATE.value,
+  )
+  print(
+    f'read: the weights {f"at {read.place}" if read.place else "alone"}, '
+    f'{read.num_left_out} other tensors beside them'
   )
   print(
     f'{pytorch_run.NUM_CHECKED:,} random windows: |Keras - PyTorch| at most '
@@ -172,7 +184,7 @@ COMMANDS = {
   'weights': (
     _import_weights,
     ('pth', 'run_dir', 'data_dir'),
-    ('roi_geometry',),
+    ('roi_geometry', 'state'),
   ),
   'export-weights': (_export_weights, ('run_dir', 'pth'), ()),
 }

@@ -14,6 +14,17 @@ from tools.pytorch_bridge import file as pytorch_file
 from tools.pytorch_bridge import recordings, weights
 from tools.pytorch_bridge import run as pytorch_run
 from tools.pytorch_bridge.ultralight_rppg import UltraLightRPPG
+from rppg_tf import run_directory
+from rppg_tf.entry_point import InputError
+from tests import commands, pytorch_files
+from tools import (
+  pytorch_checkpoint,
+  pytorch_file,
+  pytorch_recordings,
+  pytorch_run,
+  pytorch_weights,
+)
+from tools.ultralight_rppg import UltraLightRPPG
 
 _TOOL = 'tools.import_pytorch'
 # A step of float32 at 100 BPM is 7.6e-6, above 128 BPM 1.5e-5.
@@ -93,7 +104,7 @@ def test_and_back_again(work):
     torch.load(work / 'back.pth', weights_only=True), strict=True
   )
   frames = pytorch_run.random_frames(40, seed=9)
-  before = pytorch_run.read_state(work / 'best_model.pth')
+  before = pytorch_checkpoint.read_state(work / 'best_model.pth').arrays
   np.testing.assert_allclose(
     pytorch_run.pytorch_bpm(_state(model), frames),
     pytorch_run.pytorch_bpm(before, frames),
@@ -157,8 +168,8 @@ def test_bad_weights_are_refused_and_nothing_is_written(work, tmp_path):
     'odd': (odd, 'expected 16 columns a frame, got 100'),
     'lost': (lost, 'fc.2.bias missing'),
     'nan': (nan, 'fc.2.bias: not all finite'),
-    'list': ([state], 'expected a state_dict'),
-    'model': (torch.nn.Linear(3, 4), 'could run code'),
+    'scalar': (state['fc.2.bias'], 'expected a state_dict'),
+    'none': ({'epoch': 3, 'args': []}, 'got a dictionary of epoch, args'),
     'truncated': (state, 'not a whole file of torch.save'),
   }
   for name, (content, part) in cases.items():

@@ -1,13 +1,16 @@
 """Files of torch.save, read as tensors and nothing else.
 
 A pickle may run any code. `weights_only=True` builds tensors and plain
-containers and refuses the rest. Needs PyTorch: `pip install -e .[pytorch]`.
+containers and refuses the rest, or puts in its place what it is told to.
+Needs PyTorch: `pip install -e .[pytorch]`.
 """
 
 import gc
 import pathlib
 import pickle
+import re
 import zipfile
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -21,36 +24,90 @@ WINDOW_SHAPE = (
   *contract.ROI_FRAME_SHAPE,
 )
 _WINDOW_BYTES = 4 * int(np.prod(WINDOW_SHAPE))  # float32
+# A file of PyTorch before 1.6 begins with a pickle of this number.
+_LEGACY_MAGIC = torch.serialization.MAGIC_NUMBER.to_bytes(10, 'little')
+# Of torch.load and zipfile, with damaged files.
+_READ_ERRORS = (
+  *(RuntimeError, ValueError, KeyError, EOFError, TypeError, AttributeError),
+  *(IndexError, AssertionError, zipfile.BadZipFile),
+)
 # Pages of the mapped file count as our memory until it is mapped anew.
 _MAX_MAPPED_BYTES = 1 << 28
 # How far a pixel may be from a multiple of 1/255: float32 rounding is 6e-8.
 _PIXEL_TOLERANCE = 1e-6
 
 
-def load(path: pathlib.Path):
-  """Loads what torch.save wrote, memory-mapped.
+def load(path: pathlib.Path, stand_ins: Sequence[tuple[type, str]] = ()):
+  """Loads what torch.save wrote, onto the CPU; memory-mapped if it can be.
+
+  Args:
+    path: of the file, a zip archive or of PyTorch before 1.6.
+    stand_ins: (type, name) for what the pickle names and is to be replaced.
 
   Raises:
-    InputError: no such file, not a whole zip archive, or anything in it that
-      is not a tensor or a plain container.
+    InputError: no such file, not a whole one, a TorchScript program, or
+      anything in it that is neither a tensor, a plain container nor replaced.
   """
+  is_zip = _check_archive(path)
+  try:
+    with torch.serialization.safe_globals(list(stand_ins)):
+      return torch.load(
+        path, map_location='cpu', mmap=is_zip, weights_only=True
+      )
+  except pickle.UnpicklingError as error:
+    named = re.search(r'GLOBAL (\S+)', str(error))
+    what = f' ({named[1]})' if named else ''
+    raise InputError(
+      f'{path}: refused, it holds more than tensors{what} and could run code; '
+      'save the tensors alone'
+    ) from None
+  except _READ_ERRORS as error:
+    raise InputError(f'{path}: cannot be read ({_first_line(error)})') from None
+
+
+def unknown_names(path: pathlib.Path) -> list[str]:
+  """Names in a file's pickle that `load` refuses; none before PyTorch 1.6.
+
+  Raises:
+    InputError: as `load`.
+  """
+  if not _check_archive(path):
+    return []
+  try:
+    return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+  except pickle.UnpicklingError:
+    return []  # load says it
+  except _READ_ERRORS as error:
+    raise InputError(f'{path}: cannot be read ({_first_line(error)})') from None
+
+
+def _check_archive(path: pathlib.Path) -> bool:
+  """Whether a file is a zip archive of torch.save; otherwise an old one."""
+  if path.is_dir():
+    raise InputError(f'{path}: a folder; give a file of torch.save')
   if not path.is_file():
     raise InputError(f'{path}: no such file')
   if not zipfile.is_zipfile(path):
+    with open(path, 'rb') as file:
+      if _LEGACY_MAGIC in file.read(32):
+        return False
     raise InputError(
-      f'{path}: not a whole file of torch.save (1.6 or newer); copy it again, '
-      'or save it anew'
+      f'{path}: not a whole file of torch.save; copy it again, or save it anew'
     )
-  try:
-    return torch.load(path, map_location='cpu', mmap=True, weights_only=True)
-  except pickle.UnpicklingError:
+  with zipfile.ZipFile(path) as archive:
+    names = {name.rpartition('/')[2] for name in archive.namelist()}
+  if 'constants.pkl' in names:
     raise InputError(
-      f'{path}: refused, it holds more than tensors and could run code; save '
-      'the tensors alone'
-    ) from None
-  except (RuntimeError, ValueError, KeyError, EOFError) as error:
-    first_line = (str(error).splitlines() or [type(error).__name__])[0]
-    raise InputError(f'{path}: cannot be read ({first_line})') from None
+      f'{path}: a TorchScript program, which is not run; in PyTorch, '
+      'torch.save(torch.jit.load(PATH).state_dict(), NEW) and give that'
+    )
+  if 'data.pkl' not in names:
+    raise InputError(f'{path}: a zip archive, but not of torch.save')
+  return True
+
+
+def _first_line(error: Exception) -> str:
+  return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 class WindowFile:

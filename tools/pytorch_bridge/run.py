@@ -19,9 +19,10 @@ from rppg_tf.signals import background
 from tools.pytorch_bridge import file as pytorch_file
 from tools.pytorch_bridge import weights
 from tools.pytorch_bridge.ultralight_rppg import UltraLightRPPG
+from tools import pytorch_weights
+from tools.pytorch_checkpoint import State, read_state
+from tools.ultralight_rppg import UltraLightRPPG
 
-# A checkpoint may hold the state_dict under this name.
-_STATE_NAME = 'model_state_dict'
 NUM_CHECKED = 1000
 _BATCH = 50
 # float32 in another order of summation stays far below; a mistake does not.
@@ -32,25 +33,33 @@ _LOSS_WEIGHTS = {'pulse_loss_weight': 2.0, 'rate_loss_weight': 1.0}
 
 
 def import_weights(
-  pth: pathlib.Path, run_dir: pathlib.Path, data_dir: str, roi_geometry: str
-) -> float:
-  """Makes a run directory of a state_dict.
+  pth: pathlib.Path,
+  run_dir: pathlib.Path,
+  data_dir: str,
+  roi_geometry: str,
+  place: str | None = None,
+) -> tuple[float, State]:
+  """Makes a run directory of the weights in a checkpoint.
 
   Args:
-    pth: of torch.save; the state_dict itself, or under model_state_dict.
+    pth: the checkpoint.
     run_dir: to be written; must not be there yet.
     data_dir: of a build; its splits become the run's.
     roi_geometry: the dataset's configuration, `inner` or `original`.
+    place: which weights of several, as read_state takes it.
 
   Returns:
-    max |Keras - PyTorch| over NUM_CHECKED random windows, BPM.
+    max |Keras - PyTorch| over NUM_CHECKED random windows, BPM, and what was
+    read.
 
   Raises:
-    InputError: another model's weights, no such data, run_dir is there.
+    InputError: as read_state; another model's weights, no such data, run_dir
+      is there.
   """
   if run_dir.exists():
     raise InputError(f'{run_dir}: already there; give another --run_dir')
-  state = read_state(pth)
+  read = read_state(pth, place)
+  state = read.arrays
   try:
     cnn, head = weights.to_keras(state)
   except InputError as error:
@@ -79,7 +88,7 @@ def import_weights(
     },
   }
   _write_run(run_dir, files, cnn, head)
-  return difference_bpm
+  return difference_bpm, read
 
 
 def _split(data_dir: str, roi_geometry: str) -> dict[str, list[str]]:
@@ -133,26 +142,6 @@ def export_weights(run_dir: pathlib.Path, pth: pathlib.Path) -> float:
   pth.parent.mkdir(parents=True, exist_ok=True)
   write_bytes(pth, content.getvalue())
   return difference_bpm
-
-
-def read_state(pth: pathlib.Path) -> dict[str, np.ndarray]:
-  """Reads a state_dict as arrays.
-
-  Raises:
-    InputError: unreadable, or not tensors by name.
-  """
-  content = pytorch_file.load(pth)
-  if isinstance(content, dict):
-    content = content.get(_STATE_NAME, content)
-  if not isinstance(content, dict) or not all(
-    isinstance(tensor, torch.Tensor) for tensor in content.values()
-  ):
-    raise InputError(
-      f'{pth}: expected a state_dict, bare or under {_STATE_NAME}'
-    )
-  return {
-    name: tensor.detach().float().numpy() for name, tensor in content.items()
-  }
 
 
 def _write_run(run_dir: pathlib.Path, files: dict, cnn, head) -> None:

@@ -23,6 +23,7 @@ from rppg_tf.model.window_head import build_window_head
 _TORCH_EPSILON = 1e-5
 # Index in `spatial` of each convolution; its batch norm comes next.
 _CONV_INDICES = (0, 4, 8)
+_OPTIONAL_NAMES = {f'spatial.{index}.bias' for index in _CONV_INDICES}
 _NORM_NAMES = ('weight', 'bias', 'running_mean', 'running_var')
 _HEAD_LAYERS = {
   'temporal.0': 'conv1',
@@ -110,9 +111,8 @@ def from_keras(cnn: keras.Model, head: keras.Model) -> dict[str, np.ndarray]:
 def _check(state: Mapping[str, np.ndarray]) -> int:
   """Checks names and shapes; returns T."""
   expected = _expected_shapes()
-  optional = {f'spatial.{index}.bias' for index in _CONV_INDICES}
   names = {name for name in state if not name.endswith('num_batches_tracked')}
-  missing = sorted(expected.keys() - optional - names)
+  missing = sorted(required_names() - names)
   unexpected = sorted(names - expected.keys())
   if missing or unexpected:
     wrong = f'{missing[0]} missing' if missing else f'{unexpected[0]} not in it'
@@ -134,6 +134,11 @@ def _check(state: Mapping[str, np.ndarray]) -> int:
     if not np.all(np.isfinite(state[name])):
       raise InputError(f'{name}: not all finite; the training diverged')
   return window
+
+
+def required_names() -> set[str]:
+  """Names without which a state_dict is not UltraLightRPPG's."""
+  return _expected_shapes().keys() - _OPTIONAL_NAMES
 
 
 def _expected_shapes() -> dict[str, tuple[int, ...]]:
