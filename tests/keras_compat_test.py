@@ -7,9 +7,8 @@ import sys
 
 import pytest
 
-from tests.support import commands
 from rppg_tf import keras_compat
-from tests import commands
+from tests.support import commands
 
 _SETTING = 'TF_CPU_ALLOCATOR_USE_BFC'
 # How many pages Linux has to give for a tensor like one that was freed.

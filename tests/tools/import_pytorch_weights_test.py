@@ -10,21 +10,10 @@ import torch
 from rppg_tf import files, run_directory
 from rppg_tf.errors import InputError
 from tests.support import commands, pytorch_files
+from tools.pytorch_bridge import checkpoint, recordings, weights
 from tools.pytorch_bridge import file as pytorch_file
-from tools.pytorch_bridge import recordings, weights
 from tools.pytorch_bridge import run as pytorch_run
 from tools.pytorch_bridge.ultralight_rppg import UltraLightRPPG
-from rppg_tf import run_directory
-from rppg_tf.entry_point import InputError
-from tests import commands, pytorch_files
-from tools import (
-  pytorch_checkpoint,
-  pytorch_file,
-  pytorch_recordings,
-  pytorch_run,
-  pytorch_weights,
-)
-from tools.ultralight_rppg import UltraLightRPPG
 
 _TOOL = 'tools.import_pytorch'
 # A step of float32 at 100 BPM is 7.6e-6, above 128 BPM 1.5e-5.
@@ -104,7 +93,7 @@ def test_and_back_again(work):
     torch.load(work / 'back.pth', weights_only=True), strict=True
   )
   frames = pytorch_run.random_frames(40, seed=9)
-  before = pytorch_checkpoint.read_state(work / 'best_model.pth').arrays
+  before = checkpoint.read_state(work / 'best_model.pth').arrays
   np.testing.assert_allclose(
     pytorch_run.pytorch_bpm(_state(model), frames),
     pytorch_run.pytorch_bpm(before, frames),

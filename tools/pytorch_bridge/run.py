@@ -16,12 +16,9 @@ from rppg_tf.inference import estimators
 from rppg_tf.keras_compat import keras
 from rppg_tf.model import loading
 from rppg_tf.signals import background
-from tools.pytorch_bridge import file as pytorch_file
 from tools.pytorch_bridge import weights
+from tools.pytorch_bridge.checkpoint import State, read_state
 from tools.pytorch_bridge.ultralight_rppg import UltraLightRPPG
-from tools import pytorch_weights
-from tools.pytorch_checkpoint import State, read_state
-from tools.ultralight_rppg import UltraLightRPPG
 
 NUM_CHECKED = 1000
 _BATCH = 50

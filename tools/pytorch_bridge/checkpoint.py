@@ -15,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from rppg_tf.entry_point import InputError
-from tools import pytorch_file, pytorch_weights
+from rppg_tf.errors import InputError
+from tools.pytorch_bridge import file as pytorch_file
+from tools.pytorch_bridge import weights
 
 # Containers within containers that are looked into.
 _MAX_DEPTH = 4
@@ -74,7 +75,7 @@ def read_state(path: pathlib.Path, place: str | None = None) -> State:
   """
   content = _load(path)
   found = list(_candidates(content))
-  num_wanted = len(pytorch_weights.required_names())
+  num_wanted = len(weights.required_names())
   whole = [one for one in found if one.num_found == num_wanted]
   if place is not None:
     whole = [one for one in whole if one.place == place]
@@ -136,7 +137,7 @@ def _containers(content, place: str = '', depth: int = 0) -> Iterator[tuple]:
 
 def _candidates(content) -> Iterator[_Candidate]:
   """Yields tensors by name with what prefix they are UltraLightRPPG's."""
-  wanted = pytorch_weights.required_names()
+  wanted = weights.required_names()
   for place, mapping in _containers(content):
     tensors = {
       name: value

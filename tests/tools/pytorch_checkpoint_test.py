@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from rppg_tf.entry_point import InputError
-from tools import pytorch_checkpoint, pytorch_weights
-from tools.ultralight_rppg import UltraLightRPPG
+from rppg_tf.errors import InputError
+from tools.pytorch_bridge import checkpoint, weights
+from tools.pytorch_bridge.ultralight_rppg import UltraLightRPPG
 
 
 @pytest.fixture(scope='module')
@@ -123,9 +123,9 @@ def test_the_weights_are_found(tmp_path, model, way, suffix):
   if is_legacy and way in ('optimiser', 'lightning'):
     # Names of classes in so old a file cannot be listed.
     with pytest.raises(InputError, match=r'more than tensors \(.*\) and could'):
-      pytorch_checkpoint.read_state(path)
+      checkpoint.read_state(path)
     return
-  state = pytorch_checkpoint.read_state(path)
+  state = checkpoint.read_state(path)
   assert state.place == place
   _check(state, model)
   assert state.num_left_out == {'averaged': 1, 'lightning': 2}.get(way, 0)
@@ -141,7 +141,7 @@ def test_other_floats_are_converted(tmp_path, model, dtype, tolerance):
     for name, tensor in model.state_dict().items()
   }
   torch.save(state, tmp_path / 'half.pth')
-  _check(pytorch_checkpoint.read_state(tmp_path / 'half.pth'), model, tolerance)
+  _check(checkpoint.read_state(tmp_path / 'half.pth'), model, tolerance)
 
 
 @pytest.mark.parametrize('is_zip', [True, False])
@@ -152,25 +152,25 @@ def test_tensors_of_a_gpu_are_read(tmp_path, model, monkeypatch, is_zip):
   path = tmp_path / 'gpu.pth'
   torch.save(model.state_dict(), path, _use_new_zipfile_serialization=is_zip)
   assert b'cuda:1' in path.read_bytes()
-  _check(pytorch_checkpoint.read_state(path), model)
+  _check(checkpoint.read_state(path), model)
 
 
 def test_safetensors_are_read(tmp_path, model):
   safetensors_torch = pytest.importorskip('safetensors.torch')
   path = tmp_path / 'model.safetensors'
   safetensors_torch.save_file(_prefixed(model, 'module.'), path)
-  state = pytorch_checkpoint.read_state(path)
+  state = checkpoint.read_state(path)
   assert state.place == 'module'
   _check(state, model)
   path.write_bytes(path.read_bytes()[:100])
   with pytest.raises(InputError, match=r'model.safetensors: cannot be read \('):
-    pytorch_checkpoint.read_state(path)
+    checkpoint.read_state(path)
   header = json.dumps(
     {'x': {'dtype': 'F32', 'shape': [9], 'data_offsets': [0, 4]}}
   )
   path.write_bytes(struct.pack('<Q', len(header)) + header.encode() + bytes(4))
   with pytest.raises(InputError, match=r'model.safetensors: cannot be read \('):
-    pytorch_checkpoint.read_state(path)
+    checkpoint.read_state(path)
 
 
 def test_one_of_several_is_chosen(tmp_path, model):
@@ -183,9 +183,9 @@ def test_one_of_several_is_chosen(tmp_path, model):
   message = "ema.pth: weights at 'model', 'ema.module'; choose one by --state"
   for place in (None, 'nowhere'):
     with pytest.raises(InputError, match=message):
-      pytorch_checkpoint.read_state(path, place)
-  _check(pytorch_checkpoint.read_state(path, 'model'), model)
-  _check(pytorch_checkpoint.read_state(path, 'ema.module'), average)
+      checkpoint.read_state(path, place)
+  _check(checkpoint.read_state(path, 'model'), model)
+  _check(checkpoint.read_state(path, 'ema.module'), average)
 
 
 class _Malicious:
@@ -215,12 +215,12 @@ def test_nothing_is_run(tmp_path, model, kind, is_zip):
     path = tmp_path / f'{number}.pth'
     torch.save(content, path, _use_new_zipfile_serialization=is_zip)
     if is_zip and number == 0 and kind is _Malicious:
-      _check(pytorch_checkpoint.read_state(path), model)
+      _check(checkpoint.read_state(path), model)
     else:
       with pytest.raises(InputError) as caught:
-        read = pytorch_checkpoint.read_state(path)
+        read = checkpoint.read_state(path)
         if number == 1:
-          pytorch_weights.to_keras(read.arrays)
+          weights.to_keras(read.arrays)
       assert '\n' not in str(caught.value)
     assert not (tmp_path / 'was_run').exists()
 
@@ -288,6 +288,6 @@ def test_what_is_no_checkpoint_is_named(tmp_path, model, write, message):
   path = tmp_path / 'their.pth'
   write(path, model)
   with pytest.raises(InputError, match=message) as caught:
-    pytorch_checkpoint.read_state(path)
+    checkpoint.read_state(path)
   assert str(caught.value).startswith(f'{path}: ')
   assert '\n' not in str(caught.value)
