@@ -270,7 +270,10 @@ def _cut_legacy(path, model):
   ('write', 'message'),
   [
     (_whole_model, r'a whole model \(torch.nn.parallel.data_parallel.DataPara'),
-    (_in_checkpoint, r'a whole model \(tools.ultralight_rppg.UltraLightRPPG\)'),
+    (
+      _in_checkpoint,
+      r'a whole model \(tools.pytorch_bridge.ultralight_rppg.UltraLightRPPG\)',
+    ),
     (_of_another_module, r'a whole model \(their_models.Net\) was pickled'),
     (
       _script,
