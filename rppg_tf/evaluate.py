@@ -232,7 +232,7 @@ def _threshold(
   Returns:
     What confidence.json holds; None if there is no threshold.
   """
-  path = run_dir / confidence.FILE
+  path = run_dir / run_directory.CONFIDENCE
   if split == 'all':
     return files.read_json(path) if path.is_file() else None
   if not rows or f'{form}_confidence' not in rows[0]:
@@ -348,7 +348,7 @@ def _print_confidence(summaries, rows: list[dict], threshold) -> None:
   if not threshold:
     print(
       '\nno confidence threshold: the run has no validation subject of 10 s '
-      f'and no {confidence.FILE}'
+      f'and no {run_directory.CONFIDENCE}'
     )
     return
   print(f'\nconfidence threshold {threshold["threshold"]:.3f}', end='')

@@ -29,6 +29,7 @@ SPATIAL_WEIGHTS = 'spatial_cnn.weights.h5'
 HEAD_WEIGHTS = 'head.weights.h5'
 INT8_HEAD_WEIGHTS = 'int8_head.weights.h5'
 INT8_MODEL = 'spatial_int8.tflite'
+CONFIDENCE = 'confidence.json'
 
 # The flags that decide what the weights mean.
 MODEL_FLAGS = (

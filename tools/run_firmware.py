@@ -18,7 +18,7 @@ from absl import flags
 from rppg_tf import contract, run_directory
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
-from rppg_tf.inference import meter
+from rppg_tf.video import timestamps
 from rppg_tf.video.reader import VideoReader
 from tools.firmware_runner import stream
 
@@ -78,7 +78,7 @@ class Comparison:
 
 def _frames() -> Iterator[tuple[np.ndarray, float]]:
   video = VideoReader(_VIDEO.value)
-  frames = meter.elapsed_times(video, _VIDEO.value, print)
+  frames = timestamps.elapsed_times(video, _VIDEO.value, print)
   for index, pair in enumerate(frames):
     if _MAX_FRAMES.value is not None and index >= _MAX_FRAMES.value:
       return

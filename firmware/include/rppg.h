@@ -41,7 +41,7 @@
 
 /* Of this library; rppg_tf's own. */
 #define RPPG_VERSION_MAJOR 0
-#define RPPG_VERSION_MINOR 1
+#define RPPG_VERSION_MINOR 2
 #define RPPG_VERSION_PATCH 0
 
 /* Upper limit of sizeof(rppg_state_t). */

@@ -27,8 +27,6 @@ from absl import logging
 
 from rppg_tf.data.ubfc import (
   GROUND_TRUTH_NAME,
-  MAX_FRAME_RATE_HZ,
-  MIN_FRAME_RATE_HZ,
   GroundTruth,
   RecordingError,
   find_video,
@@ -39,6 +37,7 @@ from rppg_tf.faces import rois as face_rois
 from rppg_tf.faces import stream
 from rppg_tf.parallel import crash_watch
 from rppg_tf.video.reader import VideoReader
+from rppg_tf.video.timestamps import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ
 
 # Frames and time stamps, or the times that video and PPG last, may differ by
 # this share of the larger; the longer is then trimmed.

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rppg_tf.errors import InputError
+from rppg_tf.video import timestamps
 
 VIDEO_NAME = 'vid.avi'
 GROUND_TRUTH_NAME = 'ground_truth.txt'
@@ -33,10 +34,6 @@ _VIDEO_STEM = 'vid'
 # Ground truth of UBFC's other part: its own columns, no PPG stamps in seconds.
 _DATASET_1_NAME = 'gtdump.xmp'
 _NUM_LISTED = 3
-
-# A mean rate outside of this says that the stamps are not in seconds.
-MIN_FRAME_RATE_HZ = 5.0
-MAX_FRAME_RATE_HZ = 500.0
 
 
 class RecordingError(InputError):
@@ -343,7 +340,9 @@ def _check_ground_truth(
       f's then {timestamp_s[where + 1]:g} s; copy it again'
     )
   rate_hz = len(step_s) / max(float(step_s.sum()), 1e-9)
-  if not MIN_FRAME_RATE_HZ <= rate_hz <= MAX_FRAME_RATE_HZ:
+  if (
+    not timestamps.MIN_FRAME_RATE_HZ <= rate_hz <= timestamps.MAX_FRAME_RATE_HZ
+  ):
     raise RecordingError(
       f'{path}: times (line 3) must be seconds, got {rate_hz:g} stamps per '
       'second; convert them'

@@ -9,8 +9,6 @@ import math
 
 import numpy as np
 
-FILE = 'confidence.json'
-
 # An estimate is good if it is this close to the reference.
 GOOD_BPM = 5.0
 # Share of the good estimates that the threshold must let through.

@@ -17,10 +17,8 @@ from rppg_tf.faces import motion as face_motion
 from rppg_tf.faces import rois as face_rois
 from rppg_tf.faces import stabiliser
 from rppg_tf.parallel.ordered_map import ordered_map
-from rppg_tf.video.jpeg_frame import JpegFrame, decoded
-
-# As VideoReader gives it: uint8 (height, width, 3) BGR, or a JPEG of that.
-Frame = np.ndarray | JpegFrame
+from rppg_tf.video import jpeg_frame
+from rppg_tf.video.jpeg_frame import decoded
 
 
 class Located(NamedTuple):
@@ -35,7 +33,7 @@ class Located(NamedTuple):
     num_faces: seen when last looked for.
   """
 
-  frame: Frame
+  frame: jpeg_frame.Frame
   image: np.ndarray | None
   time_s: float
   box: stabiliser.Box | None
@@ -43,7 +41,7 @@ class Located(NamedTuple):
 
 
 def cut(
-  frames: Iterable[tuple[Frame, float]],
+  frames: Iterable[tuple[jpeg_frame.Frame, float]],
   roi_geometry: str,
   num_threads: int = 1,
   pool: Executor | None = None,
@@ -73,7 +71,9 @@ def cut(
     yield located, rois
 
 
-def _located(frames: Iterable[tuple[Frame, float]]) -> Iterator[Located]:
+def _located(
+  frames: Iterable[tuple[jpeg_frame.Frame, float]],
+) -> Iterator[Located]:
   detector = face_detector.FaceDetector()
   tracker = face_rois.FaceTracker(detector)
   for frame, time_s in frames:

@@ -14,6 +14,7 @@ import numpy as np
 from rppg_tf.faces import stabiliser, stream
 from rppg_tf.parallel import prefetch
 from rppg_tf.signals import background, chrominance
+from rppg_tf.video import jpeg_frame
 
 # Cut frames that may wait while the CNN runs on those before.
 _CUT_FRAMES = 32
@@ -36,13 +37,13 @@ class Batch(NamedTuple):
   colour: np.ndarray
   elapsed_s: np.ndarray
   face_found: np.ndarray
-  frame: stream.Frame
+  frame: jpeg_frame.Frame
   box: stabiliser.Box | None
   roi_geometry: str
 
 
 def cut_batches(
-  frames: Iterable[tuple[stream.Frame, float]],
+  frames: Iterable[tuple[jpeg_frame.Frame, float]],
   roi_geometry: str,
   background_mode: str,
   num_frames: int,

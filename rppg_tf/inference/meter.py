@@ -6,30 +6,18 @@ Nothing here knows how long the video is. No TensorFlow unless the backend is
 Keras.
 """
 
-import itertools
 import math
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from rppg_tf import contract, files
+from rppg_tf import contract, files, run_directory
 from rppg_tf.errors import InputError
-from rppg_tf.evaluation import confidence
 from rppg_tf.faces import stabiliser
-from rppg_tf.faces.stream import Frame
 from rppg_tf.inference import backends
 from rppg_tf.inference.frame_batches import Batch
-from rppg_tf.video.jpeg_frame import LOST, decoded
-
-# From these first frames it is judged whether a file's times are of use.
-_NUM_JUDGED_FRAMES = 8
-# A longer pause is an error in the file's times.
-_MAX_PAUSE_S = 60.0
-
-# Someone to tell one line of text.
-Notify = Callable[[str], None]
+from rppg_tf.video.jpeg_frame import decoded
 
 
 class Estimate(NamedTuple):
@@ -64,69 +52,6 @@ class Excerpt(NamedTuple):
   frame_bgr: np.ndarray
   box: stabiliser.Box
   roi_geometry: str
-
-
-def elapsed_times(
-  frames: Iterable[tuple[Frame, float]], name: str, notify: Notify
-) -> Iterator[tuple[Frame, float]]:
-  """Replaces a file's presentation times by seconds from the first frame.
-
-  Where times go back or pause for more than 60 s in the middle, the rest is
-  joined at one frame's distance. A frame without a time (NaN) gets that of
-  the frame before.
-
-  Args:
-    frames: (frame, seconds) as VideoReader.stored yields them.
-    name: of the video, for errors.
-    notify: is told once of a jump.
-
-  Raises:
-    InputError: from the start on, times are missing, stand still or go back.
-  """
-  frames = iter(frames)
-  judged = _first_frames(frames)
-  times_s = np.array([at_s for frame, at_s in judged if frame is not LOST])
-  known_s = times_s[np.isfinite(times_s)]
-  if not _are_usable(known_s, len(times_s)):
-    raise InputError(
-      f'{name}: no usable time stamps; give its frame rate by --fps'
-    )
-  steps_s = np.diff(known_s)
-  period_s = float(np.median(steps_s)) if len(steps_s) else 0.0
-  origin_s = last_s = float(known_s[0]) if len(known_s) else 0.0
-  joined = False
-  for frame, time_s in itertools.chain(judged, frames):
-    if not math.isfinite(time_s):
-      time_s = last_s
-    if not last_s <= time_s <= last_s + _MAX_PAUSE_S:
-      origin_s += time_s - last_s - period_s
-      if not joined:
-        notify(f'time stamps jump after {last_s:.1f} s: joined there')
-      joined = True
-    last_s = time_s
-    yield frame, time_s - origin_s
-
-
-def _first_frames(frames: Iterator[tuple[Frame, float]]) -> list:
-  """Takes what comes up to the eighth frame that is not lost."""
-  taken, num_frames = [], 0
-  while num_frames < _NUM_JUDGED_FRAMES:
-    try:
-      taken.append(next(frames))
-    except StopIteration:
-      break
-    num_frames += taken[-1][0] is not LOST
-  return taken
-
-
-def _are_usable(known_s: np.ndarray, num_frames: int) -> bool:
-  steps_s = np.diff(known_s)
-  # Single times that are there twice do occur.
-  return bool(
-    2 * len(known_s) >= num_frames
-    and np.all(steps_s >= 0)
-    and np.count_nonzero(steps_s) * 2 >= len(steps_s)
-  )
 
 
 class HeartRateMeter:
@@ -258,7 +183,7 @@ def read_threshold(run_dir: pathlib.Path) -> float:
   Raises:
     InputError: not there, or without a threshold.
   """
-  path = run_dir / confidence.FILE
+  path = run_dir / run_directory.CONFIDENCE
   if not path.is_file():
     raise InputError(
       f'{path}: not there; run `python -m rppg_tf.evaluate '

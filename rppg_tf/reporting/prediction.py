@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from rppg_tf import contract
 from rppg_tf.faces import rois
-from rppg_tf.inference.meter import Excerpt, HeartRateMeter
+from rppg_tf.inference.meter import Excerpt
 from rppg_tf.reporting import charts as report_charts
 from rppg_tf.signals import spectrum
 
@@ -38,12 +38,12 @@ _RATES_BPM = np.arange(contract.MIN_RATE_BPM, contract.MAX_RATE_BPM + 1.0)
 _NO_EXCERPT = 'no estimate with a face in view'
 
 
-def png(result: dict, meter: HeartRateMeter) -> bytes:
+def png(result: dict, excerpt: Excerpt) -> bytes:
   """Draws all on one sheet.
 
   Args:
     result: what --json holds.
-    meter: the measurement.
+    excerpt: of its best estimate.
   """
   with matplotlib.rc_context(report_charts.STYLE):
     figure = Figure(figsize=_PAGE_IN, layout='constrained')
@@ -51,14 +51,14 @@ def png(result: dict, meter: HeartRateMeter) -> bytes:
     _draw_over_time(above, result)
     draw_below = (_draw_pulse, _draw_spectrum, _draw_frame)
     for column, draw in enumerate(draw_below, 1):
-      draw(below.add_subplot(1, 3, column), meter.excerpt)
+      draw(below.add_subplot(1, 3, column), excerpt)
     figure.suptitle(_headline(result), fontsize=14, fontweight='semibold')
     content = io.BytesIO()
     figure.savefig(content, format='png', dpi=_DPI)
   return content.getvalue()
 
 
-def html(result: dict, meter: HeartRateMeter) -> bytes:
+def html(result: dict, excerpt: Excerpt) -> bytes:
   """Draws all on a page; arguments as `png`."""
   charts = {'pulse': _draw_pulse, 'spectrum': _draw_spectrum}
   charts['frame'] = _draw_frame
@@ -66,7 +66,7 @@ def html(result: dict, meter: HeartRateMeter) -> bytes:
     name: _svg(
       name,
       _SMALL_IN,
-      lambda figure, draw=draw: draw(figure.add_subplot(), meter.excerpt),
+      lambda figure, draw=draw: draw(figure.add_subplot(), excerpt),
     )
     for name, draw in charts.items()
   }

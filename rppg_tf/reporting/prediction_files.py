@@ -7,7 +7,7 @@ import pathlib
 
 from rppg_tf.errors import InputError
 from rppg_tf.files import write_bytes, write_json
-from rppg_tf.inference.meter import Estimate, HeartRateMeter
+from rppg_tf.inference.meter import Estimate, Excerpt
 
 _CHARTS = ('.png', '.html')
 
@@ -48,25 +48,28 @@ def plan(names: list[str], wanted: dict[str, str | None]) -> list[Files]:
   return planned
 
 
-def write(files: Files, result: dict, meter: HeartRateMeter) -> None:
+def write(
+  files: Files, result: dict, estimates: list[Estimate], excerpt: Excerpt
+) -> None:
   """Writes what was planned, each file whole or not at all.
 
   Args:
     files: of this video.
     result: what the JSON holds.
-    meter: the measurement.
+    estimates: of the measurement.
+    excerpt: what a chart shows of the best of them.
   """
   if 'json' in files:
     write_json(files['json'], result)
   if 'csv' in files:
-    write_bytes(files['csv'], _csv(meter.estimates).encode())
+    write_bytes(files['csv'], _csv(estimates).encode())
   if 'plot' in files:
     # matplotlib takes a second to load
     from rppg_tf.reporting import prediction
 
     is_html = files['plot'].suffix == '.html'
     draw = prediction.html if is_html else prediction.png
-    write_bytes(files['plot'], draw(result, meter))
+    write_bytes(files['plot'], draw(result, excerpt))
 
 
 def _make_folder(kind: str, path: pathlib.Path) -> None:

@@ -91,6 +91,9 @@ class JpegFrame(NamedTuple):
     return None if frame_bgr is None else frame_bgr[:num_rows]
 
 
+# As VideoReader gives it: uint8 (height, width, 3) BGR, or a JPEG of that.
+Frame = np.ndarray | JpegFrame
+
 # Stands for a frame of any video that could not be decoded.
 LOST = JpegFrame(np.empty((1, 0), np.uint8))
 

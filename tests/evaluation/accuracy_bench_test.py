@@ -122,9 +122,9 @@ def _error_table(levels: dict[str, list[dict]]) -> str:
 
 def _coverage_table(levels: dict[str, list[dict]]) -> str:
   """MAE of the most confident windows, and what the threshold keeps."""
-  threshold = files.read_json(run_directory.PRETRAINED / confidence.FILE)[
-    'threshold'
-  ]
+  threshold = files.read_json(
+    run_directory.PRETRAINED / run_directory.CONFIDENCE
+  )['threshold']
   shares = ' | '.join(f'{share} %' for share in confidence.COVERAGES_PERCENT)
   lines = [
     f'| MAE, BPM, of the most confident | {shares} | threshold keeps | of good '

@@ -9,7 +9,7 @@ import pytest
 
 from rppg_tf import contract, files, run_directory
 from rppg_tf.data import recordings
-from rppg_tf.evaluation import confidence, runs
+from rppg_tf.evaluation import runs
 from rppg_tf.inference import estimators as inference_estimators
 from tests.support import bench_data
 
@@ -22,9 +22,9 @@ _FORMS = {'model': 'float', 'int8_c': 'INT8 + C head'}
 
 
 def test_nothing_without_a_pulse_is_reported():
-  threshold = files.read_json(run_directory.PRETRAINED / confidence.FILE)[
-    'threshold'
-  ]
+  threshold = files.read_json(
+    run_directory.PRETRAINED / run_directory.CONFIDENCE
+  )['threshold']
   forms = runs.run_estimators(run_directory.PRETRAINED)
   estimators = {shown: forms[name] for name, shown in _FORMS.items()}
   heads = ' | '.join(f'{shown} reports | highest' for shown in estimators)

@@ -7,8 +7,7 @@ from skimage import data
 
 from rppg_tf.data import recordings
 from rppg_tf.inference import estimators, frame_batches
-from rppg_tf.inference import meter as heart_rate
-from rppg_tf.video import reader
+from rppg_tf.video import reader, timestamps
 from tests.support import fake_recordings
 
 
@@ -16,7 +15,7 @@ def test_predict_sees_the_bytes_that_tfds_build_stores(tmp_path):
   folder = fake_recordings.write_recording(tmp_path / 'subject1', 391)
   video = reader.VideoReader(folder / 'vid.avi')
   (batch,) = frame_batches.cut_batches(
-    heart_rate.elapsed_times(video, 'vid.avi', print),
+    timestamps.elapsed_times(video, 'vid.avi', print),
     'inner',
     'none',
     1000,

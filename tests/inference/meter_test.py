@@ -12,7 +12,7 @@ from rppg_tf.errors import InputError
 from rppg_tf.inference import backends, estimates, frame_batches
 from rppg_tf.inference import meter as heart_rate
 from rppg_tf.signals import resampling
-from rppg_tf.video import jpeg_frame
+from rppg_tf.video import jpeg_frame, timestamps
 
 # --- Withheld ---------------------------------------------------------------
 
@@ -87,7 +87,7 @@ def test_withheld_after_a_pause_of_more_than_1_s():
 def _elapsed(times_s):
   told = []
   frames = [(None, time_s) for time_s in times_s]
-  got = heart_rate.elapsed_times(frames, 'x.mp4', told.append)
+  got = timestamps.elapsed_times(frames, 'x.mp4', told.append)
   return [time_s for _, time_s in got], told
 
 
@@ -117,10 +117,10 @@ def test_a_frame_without_a_time_gets_that_before():
 def test_lost_frames_tell_nothing_of_the_times():
   nan = float('nan')
   lost = [(jpeg_frame.LOST, nan)] * 30
-  got = heart_rate.elapsed_times(lost, 'x.mp4', print)
+  got = timestamps.elapsed_times(lost, 'x.mp4', print)
   assert [time_s for _, time_s in got] == [0.0] * 30
   frames = [*lost, (None, 3.0), (None, 3.5)]
-  got = heart_rate.elapsed_times(frames, 'x.mp4', print)
+  got = timestamps.elapsed_times(frames, 'x.mp4', print)
   assert [time_s for _, time_s in got] == [0.0] * 31 + [0.5]
 
 

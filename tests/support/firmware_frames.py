@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 from rppg_tf import run_directory
-from rppg_tf.inference import meter
+from rppg_tf.video import timestamps
 from rppg_tf.video.reader import VideoReader
 from tools.firmware_runner import stream
 
@@ -22,7 +22,7 @@ def expect(video: pathlib.Path, max_frames: int | None = None):
     run_directory.PRETRAINED, stream.FIRMWARE / 'generated'
   )
   reader = VideoReader(video)
-  timed = meter.elapsed_times(reader, str(video), print)
+  timed = timestamps.elapsed_times(reader, str(video), print)
   both = [
     pipeline.step(frame_bgr, round(time_s * 1e6))
     for frame_bgr, time_s in itertools.islice(timed, max_frames)
