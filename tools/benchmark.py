@@ -22,7 +22,7 @@ from absl import flags
 from rppg_tf import files
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
-from tools import benchmark_process
+from tools.benchmarks import process
 
 _OUTPUT = flags.DEFINE_string(
   'output', None, 'Where to write the figures as JSON.', required=True
@@ -102,7 +102,7 @@ def rendered(folder: pathlib.Path) -> pathlib.Path:
   if not stamp.exists():
     _tell('rendering recordings')
     shutil.rmtree(folder, ignore_errors=True)
-    benchmark_process.run_well(
+    process.run_well(
       'tools.render_recordings', f'--output_dir={folder}', *_RENDERED
     )
     stamp.touch()
@@ -127,7 +127,7 @@ def measure(recordings_dir: pathlib.Path) -> dict:
       recordings_dir, pathlib.Path(data_dir)
     ):
       name = f'{module.removeprefix("tools.benchmarks.")} {function}'
-      result, done = benchmark_process.measure(module, function, *folders)
+      result, done = process.measure(module, function, *folders)
       _tell(f'{name}: {result}')
       figures |= result
       peaks[name] = done.peak_memory_mb

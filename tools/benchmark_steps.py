@@ -24,8 +24,7 @@ from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 from rppg_tf.keras_compat import keras
 from rppg_tf.model import spatial_cnn
-from tools import benchmark_process
-from tools.benchmarks import training
+from tools.benchmarks import process, training
 
 _DATA_DIR = flags.DEFINE_string(
   'data_dir',
@@ -77,7 +76,7 @@ def main() -> None:
   gflop = contract.NUM_ROIS * step_gflop(spatial_cnn.build_spatial_cnn())
   fastest = 0.0
   for name, (function, environment) in _FORMS.items():
-    figures, done = benchmark_process.measure(
+    figures, done = process.measure(
       'tools.benchmark_steps', function, data_dir, environment=environment
     )
     print(
@@ -86,14 +85,12 @@ def main() -> None:
       flush=True,
     )
     fastest = max(fastest, figures['frames_per_s'])
-  figures, _ = benchmark_process.measure(
-    'tools.benchmark_steps', 'profiled', data_dir
-  )
+  figures, _ = process.measure('tools.benchmark_steps', 'profiled', data_dir)
   print(
     f'\nof {figures["steps_s"]:.1f} s in {figures["steps"]} steps, '
     f'{1e3 * figures["waits_s"]:.2f} ms were spent waiting for input'
   )
-  figures, _ = benchmark_process.measure('tools.benchmark_steps', 'product')
+  figures, _ = process.measure('tools.benchmark_steps', 'product')
   print(
     f'convolutions: {1e3 * gflop:.1f} MFLOP a frame, forward and backward, '
     f'{gflop * fastest:.1f} GFLOP/s at most; a matrix product of side '

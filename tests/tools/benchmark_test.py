@@ -16,8 +16,8 @@ from rppg_tf.video import mjpeg_writer
 from rppg_tf.video.reader import VideoReader
 from tests.support import commands
 from tests.support.fake_recordings import RATE_HZ, write_recording
-from tools import benchmark, benchmark_process
-from tools.benchmarks import build, scale, training
+from tools import benchmark
+from tools.benchmarks import build, process, scale, training
 
 _NUM_FRAMES = 10
 _NUM_WINDOWS = _NUM_FRAMES - 7
@@ -115,7 +115,7 @@ def test_a_step_is_the_median_after_the_warm_up():
 
 
 def test_a_measurement_is_a_process_of_its_own(folder):
-  result, done = benchmark_process.measure(
+  result, done = process.measure(
     'tools.benchmarks.build', 'labels', folder.parent
   )
   assert result.keys() == {'label_frames_per_s'}

@@ -23,7 +23,7 @@ from rppg_tf.faces import motion as face_motion
 from rppg_tf.faces import rois
 from rppg_tf.faces import stabiliser as face_stabiliser
 from rppg_tf.video.reader import VideoReader
-from tools.benchmark_process import now
+from tools.benchmarks.process import now
 
 # The plain script needs a quarter of a second for each.
 _PLAIN_FRAMES = 40

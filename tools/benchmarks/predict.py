@@ -19,7 +19,7 @@ from rppg_tf.errors import InputError
 from rppg_tf.inference.int8_cnn import Int8SpatialCnn
 from rppg_tf.video import mjpeg_writer
 from rppg_tf.video.reader import VideoReader
-from tools import benchmark_process
+from tools.benchmarks import process
 
 _PREDICT = 'rppg_tf.predict'
 # Machines are noisy: what the code can do is its best run.
@@ -34,7 +34,7 @@ def realtime(recordings_dir: pathlib.Path) -> dict:
     path = pathlib.Path(folder) / 'out.json'
     runs = []
     for _ in range(_NUM_RUNS):
-      done = benchmark_process.run_well(
+      done = process.run_well(
         _PREDICT, f'--video={_video(recordings_dir)}', f'--json={path}'
       )
       runs.append((json.loads(path.read_text()), done))
@@ -55,10 +55,7 @@ def startup(recordings_dir: pathlib.Path) -> dict:
   with tempfile.TemporaryDirectory() as folder:
     path = pathlib.Path(folder) / 'one_frame.avi'
     _write_first_frame(_video(recordings_dir), path)
-    runs = [
-      benchmark_process.run(_PREDICT, f'--video={path}')
-      for _ in range(_NUM_RUNS)
-    ]
+    runs = [process.run(_PREDICT, f'--video={path}') for _ in range(_NUM_RUNS)]
   for done in runs:
     if f'a heart rate needs {contract.WINDOW_S} s' not in done.last_error:
       raise InputError(f'{_PREDICT} on one frame: {done.last_error}')

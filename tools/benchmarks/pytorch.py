@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from rppg_tf.training import losses, objective
-from tools.benchmark_process import now
+from tools.benchmarks.process import now
 from tools.pytorch_bridge.ultralight_rppg import UltraLightRPPG
 
 
@@ -28,7 +28,7 @@ def train(
     num_steps: of load, forward, backward, update.
 
   Returns:
-    benchmark_process.now at the end of each step.
+    process.now at the end of each step.
   """
   model = UltraLightRPPG(conv_bias=False)
   optimiser = torch.optim.Adam(model.parameters(), learning_rate)

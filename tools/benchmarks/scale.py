@@ -8,7 +8,7 @@ import sys
 from typing import NamedTuple
 
 from rppg_tf.data import ubfc
-from tools import benchmark_process
+from tools.benchmarks import process
 
 FACTORS = (1, 4, 16)
 # Last digits 1 to 5: of each five recordings three train, one validates.
@@ -46,7 +46,7 @@ def measure(
   """
   multiply(sources, factor, folder / 'recordings')
   data_dir = folder / 'data'
-  _, built = benchmark_process.measure(
+  _, built = process.measure(
     'tools.benchmarks.build', 'build', folder / 'recordings', data_dir
   )
   figures = {'build': _figures(built)}
@@ -54,7 +54,7 @@ def measure(
   for cache in ('none', 'memory'):
     name = f'training --cache={cache}'
     figures[name] = _figures(
-      benchmark_process.run_well(
+      process.run_well(
         'rppg_tf.train',
         f'--data_dir={data_dir}',
         f'--run_dir={folder / cache}',
@@ -67,7 +67,7 @@ def measure(
   return figures
 
 
-def _figures(done: benchmark_process.Run) -> Figures:
+def _figures(done: process.Run) -> Figures:
   return Figures(done.took_s, done.cpu_s, done.peak_memory_mb)
 
 

@@ -23,7 +23,7 @@ from rppg_tf.model import spatial_cnn
 from rppg_tf.quantisation import convert
 from rppg_tf.signals import background
 from rppg_tf.training import objective, sources
-from tools import benchmark_process
+from tools.benchmarks import process
 
 _WINDOW = contract.SEED_WINDOW_FRAMES
 # As many windows as there are in one clip of rppg_tf.train: 293.
@@ -43,7 +43,7 @@ class StepTimer(keras.callbacks.Callback):
   """Notes when each training step has ended.
 
   Attributes:
-    ends_s: benchmark_process.now of each.
+    ends_s: process.now of each.
   """
 
   def __init__(self):
@@ -53,14 +53,14 @@ class StepTimer(keras.callbacks.Callback):
   def on_train_batch_end(self, batch, logs=None):
     """Keras calls this after every step."""
     del batch, logs
-    self.ends_s.append(benchmark_process.now())
+    self.ends_s.append(process.now())
 
 
 def median_step_s(ends_s: list[np.ndarray]) -> np.ndarray:
   """Returns time and CPU time of a step, seconds, warm-up left out.
 
   Args:
-    ends_s: benchmark_process.now at the end of each step.
+    ends_s: process.now at the end of each step.
   """
   steps_s = np.diff(ends_s[WARM_UP_STEPS - 1 :], axis=0)
   return np.median(steps_s, axis=0)
