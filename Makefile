@@ -12,7 +12,7 @@ DEMO := build/demo
 DATA := $(DEMO)/data
 RUN := $(DEMO)/run
 
-.PHONY: setup demo test bench pretrained
+.PHONY: setup demo lint test bench pretrained
 
 setup: .venv/installed
 
@@ -85,10 +85,15 @@ demo: $(DEMO)/quantised
 
 # --- Tests ------------------------------------------------------------------
 
-test: .venv/installed .venv/pytorch .venv/onnx
-	@echo "test: ruff"
+lint: .venv/installed
+	@echo "lint: ruff, import-linter, clang-format"
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check . || $(BIN)/ruff format --check .
+	@mkdir -p build
+	@$(call logged,build/lint_imports.log,$(BIN)/lint-imports)
+	@$(MAKE) --no-print-directory -C firmware format-check
+
+test: lint .venv/pytorch .venv/onnx
 	@echo "test: pytest in two processes"
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 	  --durations=10
@@ -103,7 +108,8 @@ PRETRAINED := build/pretrained
 SHIPPED := flags.json split.json metrics.json versions.json history.csv \
   head_history.csv \
   spatial_cnn.weights.h5 head.weights.h5 int8_head.weights.h5 \
-  spatial_int8.tflite temporal_head.c temporal_head.h evaluation.json \
+  spatial_int8.tflite temporal_head.c temporal_head.h temporal_head.npz \
+  evaluation.json \
   confidence.json
 
 pretrained: .venv/installed
