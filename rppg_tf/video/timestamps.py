@@ -15,6 +15,9 @@ _NUM_JUDGED_FRAMES = 8
 # A longer pause is an error in the file's times.
 _MAX_PAUSE_S = 60.0
 
+# A longer step from frame to frame, as a rule, is none of a video's.
+_MAX_PERIOD_S = 1.0
+
 # Someone to tell one line of text.
 Notify = Callable[[str], None]
 
@@ -44,12 +47,12 @@ def elapsed_times(
   judged = _first_frames(frames)
   times_s = np.array([at_s for frame, at_s in judged if frame is not LOST])
   known_s = times_s[np.isfinite(times_s)]
-  if not _are_usable(known_s, len(times_s)):
+  steps_s = np.diff(known_s)
+  period_s = float(np.median(steps_s)) if len(steps_s) else 0.0
+  if not _are_usable(known_s, len(times_s)) or period_s > _MAX_PERIOD_S:
     raise InputError(
       f'{name}: no usable time stamps; give its frame rate by --fps'
     )
-  steps_s = np.diff(known_s)
-  period_s = float(np.median(steps_s)) if len(steps_s) else 0.0
   origin_s = last_s = float(known_s[0]) if len(known_s) else 0.0
   joined = False
   for frame, time_s in itertools.chain(judged, frames):

@@ -99,7 +99,14 @@ def test_times_are_from_the_first_frame():
 
 
 @pytest.mark.parametrize(
-  'times_s', [[0.0] * 20, [0.0, -1.0] * 10, [float('nan')] * 20]
+  'times_s',
+  [
+    [0.0] * 20,
+    [0.0, -1.0] * 10,
+    [float('nan')] * 20,
+    # A header that was damaged: a frame every 68 years.
+    [2.0**31 * n for n in range(20)],
+  ],
 )
 def test_without_times_no_rate_is_made_up(times_s):
   with pytest.raises(InputError, match=r'x.mp4: no usable time.*--fps'):
