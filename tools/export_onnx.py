@@ -26,12 +26,9 @@ import numpy as np
 from absl import flags
 
 from rppg_tf import contract, run_directory
-from rppg_tf.data import dataset
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 from rppg_tf.files import read_json, write_bytes
-from rppg_tf.inference import estimators
-from rppg_tf.model import loading
 
 _NUM_FRAMES = 64
 _NUM_SAMPLES = 600
@@ -52,6 +49,8 @@ _DATA_DIR = flags.DEFINE_string(
 
 def main() -> None:
   """Builds all files, holds them against Keras and TFLite, writes them."""
+  from rppg_tf.model import loading
+
   _check_onnx()
   run_dir = pathlib.Path(_RUN_DIR.value)
   if _DATA_DIR.value and run_directory.read_flags(run_dir)['head'] != 'pulse':
@@ -96,6 +95,7 @@ def _tflite_graph(path: pathlib.Path):
 
 def _cnn_files(run_dir: pathlib.Path, spatial_cnn, tflite) -> dict[str, bytes]:
   """Builds both forms of the CNN and compares them on random ROI frames."""
+  from rppg_tf.inference import estimators
   from rppg_tf.inference.int8_cnn import Int8SpatialCnn
   from tools.onnx_export import comparison
   from tools.onnx_export import spatial_cnn as onnx_spatial_cnn
@@ -163,6 +163,7 @@ def _report(name: str, differences: dict[str, float], limit: float) -> None:
 
 def _compare_pulses(run_dir: pathlib.Path, qdq: bytes, head) -> None:
   """Prints how the pulse by QDQ goes with TFLite's on the test split."""
+  from rppg_tf.data import dataset
   from rppg_tf.inference.int8_cnn import Int8SpatialCnn
   from tools.onnx_export import comparison
 

@@ -17,7 +17,6 @@ import sys
 
 from absl import flags
 
-from rppg_tf.data import dataset
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 
@@ -118,6 +117,7 @@ def _export_windows() -> None:
   path = pathlib.Path(_OUTPUT.value)
   if path.suffix == '.pt':
     _check_torch()
+  from rppg_tf.data import dataset
   from tools.pytorch_bridge import export_windows
 
   by_split = dataset.subjects_by_split(_DATA_DIR.value, _GEOMETRY.value)

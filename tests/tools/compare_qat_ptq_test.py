@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from rppg_tf import files, run_directory
-from rppg_tf.data import clips
+from rppg_tf.data import dataset
 from rppg_tf.errors import InputError
 from rppg_tf.evaluation import pulse_correlation
 from rppg_tf.inference import estimates as inference_estimates
@@ -263,9 +263,9 @@ def data(monkeypatch):
       lambda: (made[name] for name in subjects), output_signature=signature
     )
 
-  monkeypatch.setattr(clips, 'load_recordings', load)
+  monkeypatch.setattr(dataset, 'load_recordings', load)
   monkeypatch.setattr(
-    clips, 'subjects_by_split', lambda data_dir, geometry: {'all': list(made)}
+    dataset, 'subjects_by_split', lambda data_dir, geometry: {'all': list(made)}
   )
 
 
