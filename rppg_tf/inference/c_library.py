@@ -82,8 +82,19 @@ int32_t head_stream_push(stream_t *stream, const int16_t *codes,
 """
 
 
+# Compiles wherever there are a C compiler and the C library's headers. macOS
+# without its developer tools has a `cc` that only says so.
+_PROBE = """\
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+int32_t probe(void) { return 0; }
+"""
+
+
 class NoCompilerError(InputError):
-  """There is no C compiler on this machine."""
+  """There is no C compiler on this machine whose libraries load here."""
 
 
 def _array_of(dtype):
@@ -91,11 +102,18 @@ def _array_of(dtype):
 
 
 def load(c_dir: pathlib.Path) -> ctypes.CDLL:
-  """Loads the head and its driver, compiled now or at an earlier time."""
+  """Loads the head and its driver, compiled now or at an earlier time.
+
+  Raises:
+    NoCompilerError: no C compiler, or none that works.
+    InputError: the source does not compile.
+    FileNotFoundError: there is no source.
+  """
   source = c_dir / 'temporal_head.c'
   if not source.is_file():
     raise FileNotFoundError(
-      f'{source}: not there; run `python -m tools.emit_temporal_head` first'
+      f'{source}: not there; run `python -m tools.emit_temporal_head` in a '
+      'checkout first'
     )
   compiler = shutil.which(_COMPILER)
   if compiler is None:
@@ -109,7 +127,13 @@ def load(c_dir: pathlib.Path) -> ctypes.CDLL:
   with _temporary_folder(kept.parent) as folder:
     library = _compile(c_dir, compiler, pathlib.Path(folder))
     # The loaded library outlives its file.
-    loaded = _declare(ctypes.CDLL(os.fspath(library)))
+    try:
+      loaded = _declare(ctypes.CDLL(os.fspath(library)))
+    except OSError as error:
+      raise NoCompilerError(
+        f'{compiler}: its libraries do not load here ({error}); install the '
+        'gcc or clang of this machine'
+      ) from None
     # Who cannot write there pays for the compiler each time.
     with contextlib.suppress(OSError):
       library.rename(kept)
@@ -134,9 +158,10 @@ def _temporary_folder(beside: pathlib.Path) -> tempfile.TemporaryDirectory:
   """A folder that goes away, in `beside` if that can be written."""
   try:
     beside.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(dir=beside)
+    # Windows does not remove a library while it is loaded.
+    return tempfile.TemporaryDirectory(dir=beside, ignore_cleanup_errors=True)
   except OSError:
-    return tempfile.TemporaryDirectory()
+    return tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
 
 
 def _remove_old(folder: pathlib.Path) -> None:
@@ -153,12 +178,35 @@ def _compile(
   driver, library = folder / 'driver.c', folder / 'temporal_head.so'
   driver.write_text(_DRIVER)
   source = c_dir / 'temporal_head.c'
-  command = [compiler, *_FLAGS, f'-I{c_dir}', str(driver), str(source)]
-  command += ['-o', str(library), '-lm']
-  result = subprocess.run(command, capture_output=True, text=True)
-  if result.returncode:
-    raise InputError(f'{source}: does not compile\n{result.stderr}')
-  return library
+  failure = _failure(compiler, library, f'-I{c_dir}', driver, source)
+  if failure is None:
+    return library
+  driver.write_text(_PROBE)
+  reason = _failure(compiler, library, driver)
+  if reason is not None:
+    raise NoCompilerError(
+      f'{compiler}: compiles nothing here ({reason}); install gcc or clang'
+    )
+  raise InputError(
+    f'{source}: does not compile ({failure}); emit the head again'
+  )
+
+
+def _failure(
+  compiler: str, library: pathlib.Path, *words: str | pathlib.Path
+) -> str | None:
+  """Compiles into a library; returns what went wrong, in a line, or None."""
+  command = [compiler, *_FLAGS, *map(str, words), '-o', str(library), '-lm']
+  try:
+    done = subprocess.run(
+      command, capture_output=True, text=True, errors='replace'
+    )
+  except OSError as error:
+    return str(error)
+  if not done.returncode:
+    return None
+  lines = done.stderr.splitlines() or [f'exit code {done.returncode}']
+  return next((line for line in lines if 'error' in line), lines[0])
 
 
 def _declare(library: ctypes.CDLL) -> ctypes.CDLL:

@@ -39,8 +39,36 @@ def test_the_rates_are_those_of_the_c():
     np.testing.assert_allclose(found, getattr(expected, name), atol=tolerance)
 
 
-def test_without_a_compiler_the_backend_takes_numpy(monkeypatch):
-  monkeypatch.setattr(c_library.shutil, 'which', lambda _: None)
+@pytest.fixture(params=['absent', 'a stub', 'for another machine'])
+def no_compiler(request, monkeypatch, tmp_path):
+  """A machine without a C compiler that works, whose cache is empty."""
+  compiler = tmp_path / 'cc'
+  # macOS without its developer tools; then one that makes what cannot load.
+  compiler.write_text(
+    {
+      'a stub': '#!/bin/sh\necho xcode-select: error: no tools >&2; exit 1\n',
+      'for another machine': '#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\n'
+      'echo no library > "$2"\n',
+    }.get(request.param, '')
+  )
+  compiler.chmod(0o755)
+  found = None if request.param == 'absent' else str(compiler)
+  monkeypatch.setattr(c_library.shutil, 'which', lambda _: found)
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+
+
+def test_a_source_that_does_not_compile_is_one_line(tmp_path):
+  for name in ('temporal_head.c', 'temporal_head.h'):
+    source = (run_directory.PRETRAINED / name).read_text()
+    (tmp_path / name).write_text(source.replace('int32_t', 'int_of_32', 1))
+  with pytest.raises(InputError, match=r'does not compile \(.*error.*\)') as it:
+    c_library.load(tmp_path)
+  assert not isinstance(it.value, c_library.NoCompilerError)
+  assert '\n' not in str(it.value)
+
+
+@pytest.mark.usefixtures('no_compiler')
+def test_without_a_compiler_the_backend_takes_numpy():
   backend = backends.load_backend('int8', run_directory.PRETRAINED)
   shape = (2, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE)
   run = backend.push(

@@ -304,7 +304,7 @@ def test_header_and_source_of_different_runs_do_not_compile(tmp_path):
 
 
 def test_no_compiler_and_no_source_are_said(tmp_path, monkeypatch):
-  with pytest.raises(FileNotFoundError, match='emit_temporal_head` first'):
+  with pytest.raises(FileNotFoundError, match='emit_temporal_head` in a'):
     c_head.CompiledHead(tmp_path)
   _write(_window_head(11), tmp_path)
   monkeypatch.setenv('PATH', str(tmp_path))
