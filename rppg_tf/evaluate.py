@@ -70,8 +70,8 @@ _JSON = flags.DEFINE_string(
 _RECORDINGS_DIR = flags.DEFINE_string(
   'recordings_dir',
   None,
-  '--output_dir of tools.render_recordings: adds tables by motion and by '
-  'amplitude.',
+  'Recordings by tools.render_recordings of a checkout, its --output_dir: '
+  'adds tables by motion and by amplitude.',
 )
 
 _FOLDS = flags.DEFINE_integer(
@@ -389,10 +389,5 @@ def _write_csv(path: pathlib.Path, rows: list[dict]) -> None:
   files.write_bytes(path, text.getvalue().encode())
 
 
-def command() -> None:
-  """What the command rppg-evaluate calls."""
-  run(main)
-
-
 if __name__ == '__main__':
-  command()
+  run(main)

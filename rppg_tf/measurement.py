@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-import cv2
 import numpy as np
 
 from rppg_tf import contract, run_directory
@@ -24,6 +23,7 @@ from rppg_tf.inference import meter as heart_rate
 from rppg_tf.inference.estimates import HeadRun
 from rppg_tf.inference.meter import Estimate, Excerpt, HeartRateMeter
 from rppg_tf.parallel import prefetch
+from rppg_tf.parallel.opencv_threads import one_opencv_thread
 from rppg_tf.signals import background, chrominance
 from rppg_tf.video import file as video_file
 from rppg_tf.video import timestamps
@@ -136,7 +136,7 @@ def measure(
     source: path of a video, or number of a camera.
     run_dir: the model's run directory; None for the one that ships.
     backend: `int8` (as on the board) or `keras` (the float model).
-    fps: frames/s of a file without times of its own.
+    fps: frames/s of a file without times of its own, 5 to 500.
     notify: is told once of each oddity of the video.
     progress: is told after each batch of frames.
     stopped: ends the measurement when it is set; a camera needs one.
@@ -148,6 +148,7 @@ def measure(
   """
   is_camera = isinstance(source, int)
   name = f'camera {source}' if is_camera else video_file.printable(source)
+  _check_fps(fps, is_camera)
   model, values, threshold = _model(run_dir)
   video = VideoReader(source, rate_hz=fps)
   recorder = _PulseRecorder(backends.load_backend(backend, model))
@@ -233,10 +234,10 @@ class Meter:
     Raises:
       ValueError: not such a frame, or the time is not finite or decreases.
     """
-    if self._start_s is None:
-      self._start_s = time_s
-    elapsed_s = time_s - self._start_s
+    start_s = time_s if self._start_s is None else self._start_s
+    elapsed_s = time_s - start_s
     cut = self._extractor.process(frame_bgr, elapsed_s)
+    self._start_s = start_s
     seen = (elapsed_s, cut.face_found)
     batch = frame_batches.Batch(
       codes=self._coder.push(cut.rois, *seen)[np.newaxis],
@@ -263,6 +264,18 @@ def _model(
     raise InputError(f'{model}: no such run; give --run_dir=DIR')
   threshold = heart_rate.read_threshold(model)
   return model, run_directory.read_flags(model), threshold
+
+
+def _check_fps(fps: float | None, is_camera: bool) -> None:
+  if fps is None:
+    return
+  if is_camera:
+    raise InputError('fps is of videos: a camera has a clock')
+  lowest, highest = timestamps.MIN_FRAME_RATE_HZ, timestamps.MAX_FRAME_RATE_HZ
+  if not lowest <= fps <= highest:
+    raise InputError(
+      f'fps: expected {lowest:g} to {highest:g} frames/s, got {fps:g}'
+    )
 
 
 class _PulseRecorder:
@@ -306,10 +319,7 @@ def _run(
   progress: Progress,
   is_camera: bool,
 ) -> None:
-  num_opencv_threads = cv2.getNumThreads()
-  # Frames are decoded on all cores: threads of its own would be in the way.
-  cv2.setNumThreads(1)
-  try:
+  with one_opencv_thread():
     face_in_view = False
     for batch in frame_batches.cut_batches(
       frames,
@@ -324,8 +334,6 @@ def _run(
       progress(meter, meter.push(batch), face_in_view)
     if not is_camera:
       progress(meter, meter.finish(), face_in_view)
-  finally:
-    cv2.setNumThreads(num_opencv_threads)
 
 
 def _check_measured(name: str, meter: HeartRateMeter, num_lost: int) -> None:

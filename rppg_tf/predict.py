@@ -25,7 +25,6 @@ import cv2
 from absl import flags
 
 from rppg_tf import measurement
-from rppg_tf.data.recordings import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 from rppg_tf.inference import backends
@@ -33,6 +32,7 @@ from rppg_tf.inference import meter as heart_rate
 from rppg_tf.reporting import prediction_files
 from rppg_tf.reporting.live_line import LiveLine
 from rppg_tf.video import file as video_file
+from rppg_tf.video.timestamps import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ
 
 WRONG_EXIT_CODE = 1
 NO_FACE_EXIT_CODE = 3
@@ -215,10 +215,5 @@ def _lost(result: dict) -> str:
   return measurement.describe_lost(result['frames_lost'])
 
 
-def command() -> None:
-  """What the command rppg-measure calls."""
-  run(main, takes_words=True)
-
-
 if __name__ == '__main__':
-  command()
+  run(main, takes_words=True)

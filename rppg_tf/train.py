@@ -204,10 +204,5 @@ def main() -> None:
   )
 
 
-def command() -> None:
-  """What the command rppg-train calls."""
-  run(main)
-
-
 if __name__ == '__main__':
-  command()
+  run(main)

@@ -59,6 +59,20 @@ def test_what_cannot_be_measured_is_one_line(tmp_path):
     rppg_tf.measure(tmp_path / 'none.mp4')
   with pytest.raises(InputError, match='no such run'):
     rppg_tf.Meter(run_dir=tmp_path / 'none')
+  with pytest.raises(InputError, match=r"backend: expected .*, got 'int4'"):
+    rppg_tf.Meter(backend='int4')
+  with pytest.raises(InputError, match='fps: expected 5 to 500 frames/s, got'):
+    rppg_tf.measure(tmp_path / 'none.mp4', fps=0.03)
+  with pytest.raises(InputError, match='a camera has a clock'):
+    rppg_tf.measure(0, fps=30)
+
+
+def test_a_frame_that_is_refused_does_not_count():
+  meter = rppg_tf.Meter()
+  frame_bgr = np.full((48, 64, 3), 127, np.uint8)
+  with pytest.raises(ValueError, match='time_s must be finite'):
+    meter.push(frame_bgr, float('nan'))
+  assert meter.push(frame_bgr, 7.0) == []
 
 
 _SCRIPT = """

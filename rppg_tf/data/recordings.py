@@ -14,14 +14,12 @@ TensorFlow here.
 """
 
 import concurrent.futures
-import contextlib
 import itertools
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 from absl import logging
 
@@ -36,6 +34,7 @@ from rppg_tf.errors import InputError
 from rppg_tf.faces import rois as face_rois
 from rppg_tf.faces import stream
 from rppg_tf.parallel import crash_watch
+from rppg_tf.parallel.opencv_threads import one_opencv_thread
 from rppg_tf.video.reader import VideoReader
 from rppg_tf.video.timestamps import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ
 
@@ -178,17 +177,6 @@ def read_alone(folder: str | os.PathLike, roi_geometry: str) -> dict:
 def _read_watched(watch: crash_watch.CrashWatch, folder, *arguments) -> dict:
   with watch.reading(folder):
     return read_recording(folder, *arguments)
-
-
-@contextlib.contextmanager
-def one_opencv_thread() -> Iterator[None]:
-  """Keeps OpenCV from starting threads of its own beside ours."""
-  num_threads = cv2.getNumThreads()
-  cv2.setNumThreads(1)
-  try:
-    yield
-  finally:
-    cv2.setNumThreads(num_threads)
 
 
 def _read_rois(

@@ -159,7 +159,8 @@ def _render_parameters(folder: pathlib.Path, subject: str) -> dict:
   if len(found) != 1:
     raise InputError(
       f'{folder}: expected one {subject}/{RENDER_PARAMETERS} at any depth, '
-      f'got {len(found)}; give the --output_dir of tools.render_recordings'
+      f'got {len(found)}; give the --output_dir of tools.render_recordings '
+      'of a checkout'
     )
   try:
     parameters = json.loads(found[0].read_text(encoding='utf-8'))

@@ -66,7 +66,8 @@ def _load_head(
   if emitted_for != (np.float32(cnn.output_scale), cnn.output_zero_point):
     raise InputError(
       f'{run_dir}: its temporal head was emitted for another '
-      f'{run_directory.INT8_MODEL}; run tools.emit_temporal_head again'
+      f'{run_directory.INT8_MODEL}; run tools.emit_temporal_head of a '
+      'checkout again'
     )
   if not head.has_pulse:
     raise InputError(_no_confidence(run_dir))
@@ -77,15 +78,24 @@ def load_backend(name: str, run_dir: pathlib.Path) -> Backend:
   """Loads one of BACKENDS.
 
   Raises:
-    InputError: something of the run is missing, or it is of the window head.
+    InputError: something of the run is missing, or it is of the window head;
+      no such backend, or its packages are not installed.
   """
+  if name not in BACKENDS:
+    raise InputError(f'backend: expected one of {BACKENDS}, got {name!r}')
   if run_directory.read_flags(run_dir)['head'] != 'pulse':
     raise InputError(_no_confidence(run_dir))
   if name == 'int8':
     return Int8Stream(run_dir)
   # TensorFlow takes seconds to load.
-  from rppg_tf.inference import keras_stream
-  from rppg_tf.model import loading
+  try:
+    from rppg_tf.inference import keras_stream
+    from rppg_tf.model import loading
+  except ModuleNotFoundError as error:
+    raise InputError(
+      f'the backend keras needs {error.name}, which is not installed: pip '
+      "install 'rppg_tf[train]'"
+    ) from None
 
   return keras_stream.KerasStream(
     *loading.load_float(run_dir),

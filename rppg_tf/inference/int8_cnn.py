@@ -25,7 +25,8 @@ class Int8SpatialCnn:
   def __init__(self, path: pathlib.Path | str, num_threads: int = 2):
     if not pathlib.Path(path).is_file():
       raise InputError(
-        f'{path}: not there; run `python -m tools.export_tflite` first'
+        f'{path}: not there; run `python -m tools.export_tflite` in a '
+        'checkout first'
       )
     # Without XNNPACK: its rounding differs from the reference kernels'.
     self._interpreter = Interpreter(

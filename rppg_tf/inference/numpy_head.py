@@ -216,10 +216,11 @@ def _read(path: pathlib.Path):
       return dict(file)
   except FileNotFoundError:
     raise InputError(
-      f'{path}: not there; run tools.emit_temporal_head again, or install a C '
-      'compiler'
+      f'{path}: not there, and no C compiler that works; install gcc or '
+      'clang, or run tools.emit_temporal_head of a checkout again'
     ) from None
   except (ValueError, OSError, zipfile.BadZipFile) as error:
     raise InputError(
-      f'{path}: damaged ({error}); run tools.emit_temporal_head again'
+      f'{path}: damaged ({error}); run tools.emit_temporal_head of a checkout '
+      'again'
     ) from None

@@ -7,6 +7,8 @@ from typing import Any
 from rppg_tf import run_directory
 from rppg_tf.errors import InputError
 
+_TRAIN = '`python -m rppg_tf.train`'
+
 
 def save_weights(model, path: pathlib.Path) -> None:
   """Saves Keras weights (.weights.h5), whole or not at all."""
@@ -34,10 +36,8 @@ def load_float(run_dir: pathlib.Path):
     batch_norm=not _is_folded(path),
     width=run_directory.read_flags(run_dir)['width'],
   )
-  _load_weights(spatial_cnn, path, 'rppg_tf.train')
-  return spatial_cnn, _load_head(
-    run_dir, run_directory.HEAD_WEIGHTS, 'rppg_tf.train'
-  )
+  _load_weights(spatial_cnn, path, _TRAIN)
+  return spatial_cnn, _load_head(run_dir, run_directory.HEAD_WEIGHTS, _TRAIN)
 
 
 def _is_folded(path: pathlib.Path) -> bool:
@@ -55,7 +55,9 @@ def _is_folded(path: pathlib.Path) -> bool:
 def load_int8_head(run_dir: pathlib.Path):
   """Returns the head that was fine-tuned with the INT8 spatial CNN."""
   return _load_head(
-    run_dir, run_directory.INT8_HEAD_WEIGHTS, 'tools.export_tflite'
+    run_dir,
+    run_directory.INT8_HEAD_WEIGHTS,
+    '`python -m tools.export_tflite` in a checkout',
   )
 
 
@@ -70,7 +72,7 @@ def _load_head(run_dir: pathlib.Path, name: str, made_by: str):
 
 def _load_weights(model, path: pathlib.Path, made_by: str) -> None:
   if not path.is_file():
-    raise InputError(f'{path}: not there; run `python -m {made_by}` first')
+    raise InputError(f'{path}: not there; run {made_by} first')
   try:
     model.load_weights(path)
   except (ValueError, OSError) as error:

@@ -1,6 +1,7 @@
 """The files that predict writes: JSON, CSV and chart of each video."""
 
 import csv
+import importlib.util
 import io
 import os
 import pathlib
@@ -27,7 +28,7 @@ def plan(names: list[str], wanted: dict[str, str | None]) -> list[Files]:
     For each video what to write where.
 
   Raises:
-    InputError: what could not be written after all the work.
+    InputError: what could not be drawn or written after all the work.
   """
   planned: list[Files] = [{} for _ in names]
   for kind, value in wanted.items():
@@ -36,6 +37,10 @@ def plan(names: list[str], wanted: dict[str, str | None]) -> list[Files]:
     is_folder = len(names) > 1 or os.path.isdir(value)
     path = pathlib.Path(value)
     parent = path.parent
+    if kind == 'plot' and importlib.util.find_spec('matplotlib') is None:
+      raise InputError(
+        f"--plot={value}: needs matplotlib: pip install 'rppg_tf[plot]'"
+      )
     if not parent.is_dir():
       raise InputError(f'--{kind}={value}: no folder {parent}')
     if is_folder:

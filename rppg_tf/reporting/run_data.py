@@ -20,10 +20,11 @@ MODEL_FORMS = ('model', 'int8', 'int8_c')
 FORMS = (*MODEL_FORMS, 'pos', 'chrom', 'green', 'train_mean')
 TRAINING_MAE = 'heart_rate_bpm_mae_bpm'
 
+_TRAIN = '`python -m rppg_tf.train`'
 _MADE_BY = {
-  run_directory.INT8_MODEL: 'tools.export_tflite',
-  'evaluation.json': 'rppg_tf.evaluate',
-  'windows.csv': 'rppg_tf.evaluate',
+  run_directory.INT8_MODEL: '`python -m tools.export_tflite` in a checkout',
+  'evaluation.json': '`python -m rppg_tf.evaluate`',
+  'windows.csv': '`python -m rppg_tf.evaluate`',
 }
 # tools/render_recordings numbers its subjects from here on.
 _FIRST_RENDERED_SUBJECT = 101
@@ -197,9 +198,12 @@ def mae_by_confidence(
 def _existing(run_dir: pathlib.Path, name: str) -> pathlib.Path:
   path = run_dir / name
   if not path.is_file():
-    made_by = _MADE_BY.get(name, 'rppg_tf.train')
-    raise InputError(f'{path}: not there; run `python -m {made_by}` first')
+    raise InputError(f'{path}: not there; run {_made_by(name)} first')
   return path
+
+
+def _made_by(name: str) -> str:
+  return _MADE_BY.get(name, _TRAIN)
 
 
 def _read_object(run_dir, name: str, members: tuple[str, ...]) -> dict:
@@ -208,14 +212,11 @@ def _read_object(run_dir, name: str, members: tuple[str, ...]) -> dict:
   if not isinstance(content, dict):
     raise InputError(
       f'{path}: expected a JSON object, got {type(content).__name__}; run '
-      f'`python -m {_MADE_BY.get(name, "rppg_tf.train")}` again'
+      f'{_made_by(name)} again'
     )
   for member in members:
     if member not in content:
-      raise InputError(
-        f'{path}: has no {member!r}; run '
-        f'`python -m {_MADE_BY.get(name, "rppg_tf.train")}` again'
-      )
+      raise InputError(f'{path}: has no {member!r}; run {_made_by(name)} again')
   return content
 
 

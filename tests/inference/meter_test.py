@@ -153,7 +153,7 @@ def test_a_run_that_does_not_fit_is_refused(tmp_path):
     count=1,
   )
   source.write_text(scaled)
-  with pytest.raises(InputError, match='emit_temporal_head again'):
+  with pytest.raises(InputError, match='of a checkout again'):
     _push_a_frame(run_dir)
   flags = run_directory.read_flags(run_dir) | {'head': 'window'}
   files.write_json(pathlib.Path(run_dir) / 'flags.json', flags)
