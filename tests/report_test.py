@@ -401,7 +401,7 @@ class LoadTest(unittest.TestCase):
         before = (self.run_dir / name).read_bytes()
         (self.run_dir / name).unlink()
         with self.assertRaisesRegex(
-          InputError, f'{name}: not there; run `python -m {made_by}` first'
+          InputError, f'{name}: not there; run `python -m {made_by}`'
         ):
           run_data.load(self.run_dir)
         (self.run_dir / name).write_bytes(before)

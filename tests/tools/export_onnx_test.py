@@ -320,7 +320,7 @@ def test_bad_runs_are_refused_and_nothing_is_written(run_dir, tmp_path):
   commands.assert_refused(done, 'spatial_int8.tflite')
   model.unlink()
   done = commands.run(*words)
-  commands.assert_refused(done, 'run `python -m tools.export_tflite` first')
+  commands.assert_refused(done, 'run `python -m tools.export_tflite`')
   assert not output.exists()
 
 
