@@ -115,7 +115,7 @@ def validation_clips(
 ) -> tf.data.Dataset:
   """Cuts every recording end to end into clips, always the same ones.
 
-  Batched as distribution.validation_batches says; its InputErrors.
+  Batched as pipeline.validation_batches says; its InputErrors.
   """
 
   def cut_all(item):

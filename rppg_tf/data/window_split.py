@@ -45,11 +45,11 @@ def training_clips(
 ) -> tf.data.Dataset:
   """Cuts clips at random places; only their training windows count.
 
-  Not augmented, unlike clips.training_clips: UltraLightRPPG is not, and a face
-  that is turned and played faster is harder to remember.
+  Not augmented, unlike pipeline.training_clips: UltraLightRPPG is not, and a
+  face that is turned and played faster is harder to remember.
 
   Args:
-    recordings: from clips.prepare, cached.
+    recordings: from pipeline.prepare, cached.
     shape: how to cut.
     batch_size: clips in a batch.
     clips_per_recording: clips cut from a recording in an epoch.
@@ -84,7 +84,7 @@ def validation_clips(
 ) -> tf.data.Dataset:
   """Cuts the first clip of every recording; validation windows count.
 
-  Batched as distribution.validation_batches says; its InputErrors.
+  Batched as pipeline.validation_batches says; its InputErrors.
   """
   first = _long_enough(recordings, shape).map(
     lambda item: _cut_clip(item, tf.constant(0), shape, 'validation')

@@ -20,8 +20,6 @@ from rppg_tf.signals import pulse_constants, resampling, spectrum
 FILE = 'temporal_head.npz'
 
 _STRIDE = contract.WINDOW_STRIDE_S * contract.GRID_RATE_HZ
-# Added to the mean power by model/pulse_layers.WaveSpectra.
-_MEAN_POWER_FLOOR = np.float32(1e-12)
 
 
 class NumpyHead:
@@ -159,7 +157,7 @@ def _log_power(waves: np.ndarray) -> np.ndarray:
   ]
   real, imaginary = np.split(spectrum.fourier_basis().T @ waves, 2)
   power = real**2 + imaginary**2
-  mean_power = power.mean(axis=0) + _MEAN_POWER_FLOOR
+  mean_power = power.mean(axis=0) + np.float32(pulse_constants.MEAN_POWER_FLOOR)
   return np.log(power / mean_power + np.float32(pulse_constants.POWER_FLOOR))
 
 

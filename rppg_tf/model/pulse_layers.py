@@ -147,7 +147,7 @@ class WaveSpectra(keras.layers.Layer):
     real, imaginary = tf.split(parts, 2, axis=-1)
     power = tf.square(real) + tf.square(imaginary)
     mean_power = tf.reduce_mean(power, axis=-1, keepdims=True)
-    relative = power / (mean_power + 1e-12)
+    relative = power / (mean_power + pulse_constants.MEAN_POWER_FLOOR)
     level = tf.math.log(
       relative + pulse_constants.POWER_FLOOR
     )  # [batch, windows, n, 71]

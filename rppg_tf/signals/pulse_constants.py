@@ -20,6 +20,8 @@ VARIANCE_FLOOR = 1e-4
 # Added to the relative power before its logarithm, so that an empty bin does
 # not reach the network as minus infinity.
 POWER_FLOOR = 1e-3
+# Added to the mean power of a spectrum before dividing by it.
+MEAN_POWER_FLOOR = 1e-12
 
 # Parts of the waves of colour: 1.6 s (Wang 2017, de Haan 2013), every 0.4 s.
 PART_SAMPLES = 48

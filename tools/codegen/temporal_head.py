@@ -24,8 +24,6 @@ from tools.codegen import (
 from tools.codegen.literals import float32_bits, float_literal
 
 _VALUES_PER_LINE = 5
-# Added to the mean power by pulse_head.WaveSpectra.
-_MEAN_POWER_FLOOR = 1e-12
 _NUM_WAVES = 3  # of pulse_head.PulseWaves: pulse, POS, CHROM
 
 
@@ -197,7 +195,7 @@ def _pulse_numbers() -> dict:
     'variance_floor': float_literal(pulse_constants.VARIANCE_FLOOR),
     'deviation_floor': float_literal(pulse_constants.DEVIATION_FLOOR),
     'power_floor': float_literal(pulse_constants.POWER_FLOOR),
-    'mean_power_floor': float_literal(_MEAN_POWER_FLOOR),
+    'mean_power_floor': float_literal(pulse_constants.MEAN_POWER_FLOOR),
     'confidence_limit_bpm': float_literal(
       pulse_constants.confidence_limit_bpm()
     ),

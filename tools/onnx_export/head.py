@@ -31,7 +31,6 @@ _FEATURES = contract.NUM_FRAME_FEATURES
 _PAST = pulse_constants.KERNEL_SIZE - 1
 _PULSE_CONVS = ('pulse_conv1', 'pulse_conv2', 'pulse')
 _RATE_CONVS = ('rate_conv1', 'rate_conv2', 'rate_conv3')
-_MEAN_POWER_FLOOR = 1e-12  # of pulse_head.WaveSpectra
 _ESTIMATE = {'heart_rate_bpm': (1, 1), 'confidence': (1, 1)}
 
 
@@ -329,7 +328,7 @@ def _spectra(graph: GraphBuilder, waves: str) -> str:
     squares.append(graph.add('Mul', f'{name}_square', part, part))
   power = graph.add('Add', 'power', *squares)
   mean = graph.add('ReduceMean', 'mean_power', power, axes=[2], keepdims=1)
-  floor = graph.floats('mean_power_floor', _MEAN_POWER_FLOOR)
+  floor = graph.floats('mean_power_floor', pulse_constants.MEAN_POWER_FLOOR)
   mean = graph.add('Add', 'floored_mean_power', mean, floor)
   relative = graph.add('Div', 'relative_power', power, mean)
   floor = graph.floats('power_floor', pulse_constants.POWER_FLOOR)
