@@ -5,9 +5,6 @@ PYTHON ?= python3.11
 BIN := $(CURDIR)/.venv/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-# TensorFlow's own words of processors and drivers; what fails is raised.
-export TF_CPP_MIN_LOG_LEVEL ?= 3
-
 DEMO := build/demo
 DATA := $(DEMO)/data
 RUN := $(DEMO)/run

@@ -1,4 +1,4 @@
-"""Memory that TensorFlow has freed is there again, its pages with it."""
+"""How TensorFlow starts: with its freed memory kept, and quietly."""
 
 import importlib
 import os
@@ -51,3 +51,23 @@ def test_the_users_own_choice_of_allocator_stays(monkeypatch, own, kept):
     monkeypatch.delenv(_SETTING)
   importlib.reload(keras_compat)
   assert os.environ[_SETTING] == kept
+
+
+def test_importing_tensorflow_says_nothing():
+  done = subprocess.run(
+    [sys.executable, '-c', 'import rppg_tf.keras_compat'],
+    cwd=commands.ROOT,
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  assert (done.stdout, done.stderr) == ('', '')
+
+
+def test_other_lines_of_the_start_come_through(capfd):
+  with keras_compat.without_start_lines():
+    os.write(2, b'I0000 00:00:1.2 7 port.cc:153] oneDNN operations are on.\n')
+    os.write(2, b'E0000 00:00:1.2 7 other.cc:1] out of memory\n')
+  assert (
+    capfd.readouterr().err == 'E0000 00:00:1.2 7 other.cc:1] out of memory\n'
+  )

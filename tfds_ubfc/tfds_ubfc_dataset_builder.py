@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import shuffle
 
 from rppg_tf import contract
 from rppg_tf.data import recordings, splits, ubfc
 from rppg_tf.faces import rois
+from rppg_tf.keras_compat import tf
 
 if TYPE_CHECKING:
   import apache_beam as beam

@@ -15,14 +15,13 @@ import pathlib
 import tempfile
 import time
 
-import tensorflow as tf
 from absl import flags
 
 from rppg_tf import contract
 from rppg_tf.data.clips import ClipShape
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
-from rppg_tf.keras_compat import keras
+from rppg_tf.keras_compat import keras, tf
 from rppg_tf.model import spatial_cnn
 from tools.benchmarks import process, training
 

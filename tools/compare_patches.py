@@ -16,7 +16,6 @@ import dataclasses
 import pathlib
 
 import numpy as np
-import tensorflow as tf
 import tqdm
 from absl import flags
 
@@ -27,7 +26,7 @@ from rppg_tf.errors import InputError
 from rppg_tf.evaluation import runs, tables, windows
 from rppg_tf.inference import estimates as inference_estimates
 from rppg_tf.inference import estimators
-from rppg_tf.keras_compat import keras
+from rppg_tf.keras_compat import keras, tf
 from rppg_tf.model import loading, network
 from rppg_tf.signals import chrominance
 from rppg_tf.synthesis import patches as roi_patches

@@ -1,11 +1,10 @@
 """Random clips: place, speed, mirrored pixels, order of the ROIs."""
 
-import tensorflow as tf
-
 from rppg_tf import contract
 from rppg_tf.data import clips
 from rppg_tf.data.clips import ClipShape
 from rppg_tf.data.teacher_targets import TEACHER
+from rppg_tf.keras_compat import tf
 
 
 def random_clip(item, seed, shape: ClipShape):

@@ -2,12 +2,11 @@
 
 import dataclasses
 
-import tensorflow as tf
-
 from rppg_tf import contract
 from rppg_tf.data import teacher_targets
 from rppg_tf.data.teacher_targets import taught
 from rppg_tf.errors import InputError
+from rppg_tf.keras_compat import tf
 
 # What a frame brings to a network, by the name of its input.
 FRAME_SHAPES = {

@@ -4,10 +4,10 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from rppg_tf.errors import InputError
+from rppg_tf.keras_compat import tf
 
 
 def subjects_by_split(data_dir: str, roi_geometry: str) -> dict[str, list[str]]:

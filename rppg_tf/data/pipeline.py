@@ -5,13 +5,13 @@ epoch.
 """
 
 import numpy as np
-import tensorflow as tf
 
 from rppg_tf import contract
 from rppg_tf.data import augmentation, clips
 from rppg_tf.data.clips import ClipShape
 from rppg_tf.data.teacher_targets import TEACHER, taught
 from rppg_tf.errors import InputError
+from rppg_tf.keras_compat import tf
 from rppg_tf.signals import background, chrominance
 
 # Recordings among which clips are mixed, beyond the batches' own shuffling:

@@ -1,8 +1,7 @@
 """What a teacher says of a recording → targets beside the labels of a clip."""
 
-import tensorflow as tf
-
 from rppg_tf import contract
+from rppg_tf.keras_compat import tf
 
 # What a teacher says of a frame, or a target made of it, begins with this.
 TEACHER = 'teacher_'

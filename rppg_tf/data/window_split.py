@@ -1,11 +1,11 @@
 """The leaky protocol: windows of one recording in training and in test."""
 
 import numpy as np
-import tensorflow as tf
 
 from rppg_tf.data import clips, pipeline
 from rppg_tf.data.clips import ClipShape
 from rppg_tf.data.splits import SPLITS
+from rppg_tf.keras_compat import tf
 
 # Printed and written beside every figure of this protocol.
 WARNING = (

@@ -13,14 +13,13 @@ from collections.abc import Callable
 
 import h5py
 import numpy as np
-import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from rppg_tf import contract, run_directory
 from rppg_tf.distillation.table import Track, at_times
 from rppg_tf.errors import InputError
 from rppg_tf.inference import estimators
-from rppg_tf.keras_compat import keras
+from rppg_tf.keras_compat import keras, tf
 from rppg_tf.model import loading
 from rppg_tf.model.pulse_head import build_pulse_head
 from rppg_tf.signals import chrominance, resampling

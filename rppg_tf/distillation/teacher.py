@@ -9,7 +9,6 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 import tqdm
 
 from rppg_tf import files, run_directory
@@ -19,6 +18,7 @@ from rppg_tf.distillation import models
 from rppg_tf.distillation import table as teacher_table
 from rppg_tf.distillation.table import Table
 from rppg_tf.errors import InputError
+from rppg_tf.keras_compat import tf
 
 # Of each recording, in the order in which they are read: float32 by name of
 # teacher_table.COLUMNS, [frames] or [frames, values].

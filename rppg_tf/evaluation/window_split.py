@@ -9,13 +9,13 @@ exists to make that number again, never to judge a model.
 """
 
 import numpy as np
-import tensorflow as tf
 
 from rppg_tf import contract
 from rppg_tf.data import clips, window_split
 from rppg_tf.data.clips import ClipShape
 from rppg_tf.inference import estimates as inference_estimates
 from rppg_tf.inference import estimators
+from rppg_tf.keras_compat import tf
 from rppg_tf.signals import chrominance, resampling, spectrum
 
 

@@ -45,7 +45,7 @@ def float_estimator(
   spatial_cnn, head, input_quantisation
 ) -> estimates.Estimator:
   """Returns the Keras model as an estimator."""
-  import tensorflow as tf
+  from rppg_tf.keras_compat import tf
 
   encode = tf.function(spatial_cnn, reduce_retracing=True)
 

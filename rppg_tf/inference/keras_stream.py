@@ -6,13 +6,12 @@ head by roundings only.
 """
 
 import numpy as np
-import tensorflow as tf
 
 from rppg_tf import contract
 from rppg_tf.inference import estimators
 from rppg_tf.inference.estimates import HeadRun
 from rppg_tf.inference.pulse_stream import PulseStream
-from rppg_tf.keras_compat import keras
+from rppg_tf.keras_compat import keras, tf
 from rppg_tf.signals import chrominance, resampling
 
 _STRIDE = contract.WINDOW_STRIDE_S * contract.GRID_RATE_HZ

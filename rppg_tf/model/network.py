@@ -4,11 +4,9 @@ However many windows look at a frame, it passes the CNN once; windows are
 taken of features. The board does the same with its feature ring.
 """
 
-import tensorflow as tf
-
 from rppg_tf import contract
 from rppg_tf.errors import InputError
-from rppg_tf.keras_compat import keras
+from rppg_tf.keras_compat import keras, tf
 from rppg_tf.model.pulse_head import build_pulse_head
 from rppg_tf.model.window_head import build_window_head
 

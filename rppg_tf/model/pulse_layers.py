@@ -1,9 +1,7 @@
 """Layers of the pulse head, each registered with Keras under `rppg_tf`."""
 
-import tensorflow as tf
-
 from rppg_tf import contract
-from rppg_tf.keras_compat import keras
+from rppg_tf.keras_compat import keras, tf
 from rppg_tf.signals import pulse_constants, spectrum
 
 

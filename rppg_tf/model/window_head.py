@@ -5,10 +5,8 @@ cannot read a heart rate from them (docs/results.md). It is kept for those
 who hold models of that shape; `frame_stride` 4 gives it a whole second.
 """
 
-import tensorflow as tf
-
 from rppg_tf import contract
-from rppg_tf.keras_compat import keras
+from rppg_tf.keras_compat import keras, tf
 
 
 @keras.utils.register_keras_serializable('rppg_tf')

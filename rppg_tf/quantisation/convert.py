@@ -7,11 +7,10 @@ slowly. Or by post-training quantisation, to compare with.
 """
 
 import numpy as np
-import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 
 from rppg_tf import contract
-from rppg_tf.keras_compat import keras
+from rppg_tf.keras_compat import keras, tf
 from rppg_tf.model.spatial_cnn import fold_batch_norm
 from rppg_tf.quantisation import calibration
 

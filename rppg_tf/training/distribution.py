@@ -9,9 +9,8 @@ processor (oneDNN's convolution gives it the channels of its input).
 import json
 import os
 
-import tensorflow as tf
-
 from rppg_tf.errors import InputError
+from rppg_tf.keras_compat import tf
 
 KINDS = ('none', 'mirrored', 'multi_worker')
 

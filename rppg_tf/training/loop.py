@@ -5,14 +5,12 @@ import pathlib
 import sys
 import tempfile
 
-import tensorflow as tf
-
 from rppg_tf import files, run_directory
 from rppg_tf.data import clips, dataset, pipeline, splits, window_split
 from rppg_tf.distillation import network as distillation_network
 from rppg_tf.distillation import teacher
 from rppg_tf.errors import InputError
-from rppg_tf.keras_compat import keras
+from rppg_tf.keras_compat import keras, tf
 from rppg_tf.model import loading, network
 from rppg_tf.model.spatial_cnn import build_spatial_cnn
 from rppg_tf.signals import background

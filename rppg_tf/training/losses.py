@@ -1,9 +1,7 @@
 """Training losses; labels in BPM, windows without a label weigh nothing."""
 
-import tensorflow as tf
-
 from rppg_tf import contract
-from rppg_tf.keras_compat import keras
+from rppg_tf.keras_compat import keras, tf
 from rppg_tf.signals.spectrum import rates_bpm
 
 # Errors below this many BPM count squared, above it linearly.

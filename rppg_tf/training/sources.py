@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 
-import tensorflow as tf
-
 from rppg_tf import contract
 from rppg_tf.data import dataset, pipeline
 from rppg_tf.data.teacher_targets import TEACHER, taught
 from rppg_tf.distillation import teacher
-from rppg_tf.keras_compat import keras
+from rppg_tf.keras_compat import keras, tf
 from rppg_tf.model import network as networks
 from rppg_tf.synthesis import patches
 

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from unittest import mock
 
 import pytest
 
@@ -21,6 +20,7 @@ _LOCK = threading.Lock()
 # What takes seconds to import, if it is there, and defines no flags.
 _PRELOADED = [
   'torch',
+  'rppg_tf.keras_compat',
   'tensorflow_datasets.scripts.cli.build',
   'tensorflow_model_optimization',
   'rppg_tf.evaluation.runs',
@@ -61,9 +61,7 @@ def run(
 def _importer() -> multiprocessing.context.BaseContext:
   context = multiprocessing.get_context('forkserver')
   context.set_forkserver_preload(_PRELOADED)
-  # What TensorFlow says of its devices is no word of the command's.
-  with mock.patch.dict(os.environ, TF_CPP_MIN_LOG_LEVEL='3'):
-    multiprocessing.forkserver.ensure_running()
+  multiprocessing.forkserver.ensure_running()
   return context
 
 

@@ -11,13 +11,12 @@ import os
 import pathlib
 
 import numpy as np
-import tensorflow as tf
 
 from rppg_tf import contract
 from rppg_tf.data import clips, dataset, pipeline
 from rppg_tf.errors import InputError
 from rppg_tf.faces import rois
-from rppg_tf.keras_compat import keras
+from rppg_tf.keras_compat import keras, tf
 from rppg_tf.model import network as networks
 from rppg_tf.model import spatial_cnn
 from rppg_tf.quantisation import convert

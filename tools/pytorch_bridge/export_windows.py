@@ -12,11 +12,11 @@ import zipfile
 from collections.abc import Iterator
 
 import numpy as np
-import tensorflow as tf
 
 from rppg_tf import contract
 from rppg_tf.data import clips
 from rppg_tf.errors import InputError
+from rppg_tf.keras_compat import tf
 
 _WINDOW = contract.SEED_WINDOW_FRAMES
 _SHAPE = (_WINDOW, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE)
