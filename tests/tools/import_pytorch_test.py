@@ -204,6 +204,11 @@ def _write_bad(folder) -> dict[str, str]:
   save(folder / 'unit.pt', samples, labels / 200)
   torch.save(torch.from_numpy(samples), folder / 'tensor.pt')
   torch.save({'samples': _Malicious(), 'labels': 1}, folder / 'code.pt')
+  torch.save(
+    {'samples': torch.from_numpy(samples), 'labels': torch.from_numpy(labels)},
+    folder / 'old.pt',
+    _use_new_zipfile_serialization=False,
+  )
   (folder / 'pickle.pt').write_bytes(pickle.dumps(_Malicious()))
   save(folder / 'whole.pt', samples, labels)
   content = (folder / 'whole.pt').read_bytes()
@@ -216,6 +221,7 @@ def _write_bad(folder) -> dict[str, str]:
     'unit.pt': 'are they BPM?',
     'tensor.pt': 'a dictionary of two tensors',
     'code.pt': 'could run code',
+    'old.pt': 'of PyTorch before 1.6',
     'pickle.pt': 'not a whole file of torch.save',
     'truncated.pt': 'not a whole file of torch.save',
     'missing.pt': 'no such file',

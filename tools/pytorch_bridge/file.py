@@ -128,6 +128,11 @@ class WindowFile:
       InputError: as `load`, or what it holds is something else.
     """
     self.path = path
+    if not _check_archive(path):
+      raise InputError(
+        f'{path}: of PyTorch before 1.6, which cannot be read piece by piece; '
+        'save it anew'
+      )
     content = load(path)
     if not isinstance(content, dict) or not all(
       isinstance(content.get(name), torch.Tensor)
