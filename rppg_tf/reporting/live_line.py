@@ -34,7 +34,7 @@ class LiveLine:
     start = '\r\x1b[K' if self._in_place else ''
     text = f'{self._name}: {text}' if self._name else text
     end = self._now if self._in_place else ''
-    self._stream.write(f'{start}{text}\n{end}')
+    self._stream.write(f'{start}note: {text}\n{end}')
     self._stream.flush()
 
   def show(

@@ -252,7 +252,7 @@ def _reason(name: str, error: Exception) -> str:
 def _video_stream(
   container: av.container.InputContainer, name: str
 ) -> av.VideoStream:
-  """The main video stream, no cover picture."""
+  """The video stream of the largest pictures, no cover picture."""
   if container.format.name.endswith('_pipe') or 'image2' in (
     container.format.name
   ):
@@ -262,17 +262,15 @@ def _video_stream(
     for stream in container.streams.video
     if av.stream.Disposition.attached_pic not in stream.disposition
   ]
-  best = container.streams.best('video')
-  if best in streams:
-    streams = [best]
   if not streams:
     raise UnreadableError(
       f'{name}: no pictures in it, only '
       f'{", ".join(sorted({s.type for s in container.streams})) or "nothing"}; '
       'give a video'
     )
-  if streams[0].codec_context is None:
+  readable = [stream for stream in streams if stream.codec_context is not None]
+  if not readable:
     raise UnreadableError(
       f'{name}: its codec is not known; convert it to H.264 with ffmpeg'
     )
-  return streams[0]
+  return max(readable, key=lambda stream: stream.width * stream.height)

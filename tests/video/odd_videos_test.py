@@ -63,7 +63,10 @@ def test_interlaced_frames_are_those_that_were_woven(clip, tmp_path, name):
 
 @pytest.mark.parametrize(
   'name',
-  ['sound-first.mp4', 'cover-first.mov', 'attached-cover.mkv', 'exif.avi'],
+  [
+    *('sound-first.mp4', 'cover-first.mov', 'attached-cover.mkv', 'exif.avi'),
+    'small-first.mp4',
+  ],
 )
 def test_the_video_is_found_behind_other_streams(clip, tmp_path, name):
   path = _made(streams.streams(clip), f'clip-{name}', tmp_path)

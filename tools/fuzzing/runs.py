@@ -168,7 +168,7 @@ def _importer() -> multiprocessing.context.BaseContext:
   """Forks processes that have imported what takes long; no flags in it."""
   context = multiprocessing.get_context('forkserver')
   context.set_forkserver_preload(
-    ['rppg_tf.video_heart_rate', 'rppg_tf.frame_batches', 'ai_edge_litert']
+    ['rppg_tf.measurement', 'rppg_tf.inference.estimators', 'ai_edge_litert']
   )
   return context
 
@@ -211,9 +211,10 @@ def _by_libraries(done: _Done) -> list[str]:
 def _judge_refusal(done: _Done) -> tuple[str, str]:
   if done.exit_code == _NO_FACE_EXIT_CODE and not _by_libraries(done):
     return 'refused', '; '.join([done.stdout.strip(), *done.lines])
-  if len(done.lines) != 1 or not done.lines[0].startswith('error: '):
+  errors = [line for line in done.lines if not line.startswith('note: ')]
+  if len(errors) != 1 or not errors[0].startswith('error: '):
     return 'noise', f'exit code {done.exit_code}, said: {done.lines[:4]}'
-  return 'refused', done.lines[0]
+  return 'refused', errors[0]
 
 
 def _judge_predict(variant, path, done: _Done, text, left) -> tuple[str, str]:

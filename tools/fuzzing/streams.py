@@ -144,11 +144,12 @@ def streams(clip: Clip) -> list[Variant]:
     add(f'exif.{suffix}', same, make, is_readable=True)
   small = media.second_video([cover[:96, :96]] * 300, Track())
   large = media.second_video([cover.repeat(4, 0)] * 30, Track())
-  # Which of two videos is meant is open; a wrong rate is not.
+  # Of two videos the larger is read.
   for name, other in (('small', small), ('large', large), ('one', picture)):
     for suffix in ('mp4', 'mkv', 'ts'):
       make = writer(clip.frames, Track(), before=[other])
-      add(f'{name}-first.{suffix}', same, make)
+      is_readable = name == 'small'
+      add(f'{name}-first.{suffix}', same, make, is_readable)
       make = writer(clip.frames, Track(), after=[other])
       add(f'{name}-after.{suffix}', same, make)
   only = {'m4a': 'aac', 'mp3': 'libmp3lame', 'wav': 'pcm_s16le'}
