@@ -48,7 +48,10 @@ def times(clip: Clip, rng: np.random.Generator) -> list[Variant]:
     add(f'jittered.{suffix}', same, track=clock(ticks=jittered))
   for step in (2, 3, 4):
     add(
-      f'each-{step}.mp4', same, clip.frames[::step], Track(rate_hz=30 // step)
+      f'each-{step}.mp4',
+      same,
+      clip.frames[::step],
+      Track(rate_hz=Fraction(30, step)),
     )
   for rate_hz in (25, 24, 20, Fraction(30000, 1001)):
     truth = (clip.rate_bpm * float(rate_hz) / 30,)
