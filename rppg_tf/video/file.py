@@ -82,7 +82,8 @@ class VideoFile:
           self._note(packet, num_skipped)
           yield packet
         return
-      except av.FFmpegError:
+      # PyAV 18 does not know a stream that begins in the middle.
+      except (av.FFmpegError, IndexError):
         num_errors += 1
 
   def num_missing(self) -> int:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rppg_tf.video import jpeg_complaints, jpeg_frame, mjpeg_writer
+from rppg_tf.video import file, jpeg_complaints, jpeg_frame, mjpeg_writer
 from rppg_tf.video import reader as video_reader
 from tests.support import fake_recordings, small_videos
 
@@ -272,6 +272,36 @@ def test_a_count_that_cannot_be_is_not_believed(tmp_path):
 
 
 # --- Names, times and refusals ------------------------------------------------
+
+
+class _OneStumble:
+  """A container in which, after five packets, a stream begins."""
+
+  def __init__(self, container):
+    self._container = container
+    self._has_stumbled = False
+
+  def __getattr__(self, name):
+    return getattr(self._container, name)
+
+  def demux(self, stream):
+    packets = self._container.demux(stream)
+    if not self._has_stumbled:
+      yield from itertools.islice(packets, 5)
+      self._has_stumbled = True
+      raise IndexError('list index out of range')  # as PyAV 18 does
+    yield from packets
+
+
+def test_a_stream_that_begins_in_the_middle_ends_nothing(good, monkeypatch):
+  opened = av.open
+  monkeypatch.setattr(
+    file.av,
+    'open',
+    lambda *args, **kwargs: _OneStumble(opened(*args, **kwargs)),
+  )
+  frames, _ = small_videos.read(good)
+  assert len(frames) == fake_recordings.NUM_FRAMES
 
 
 @pytest.mark.parametrize('name', [b'10:22:33.avi', b'caf\xe9.avi', b'%03d.avi'])
