@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator
 
 os.environ['TF_USE_LEGACY_KERAS'] = '1'
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 # Read when TensorFlow first computes.
 os.environ.setdefault('TF_CPU_ALLOCATOR_USE_BFC', 'true')
 
