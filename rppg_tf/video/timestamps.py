@@ -15,13 +15,11 @@ _NUM_JUDGED_FRAMES = 8
 # A longer pause is an error in the file's times.
 _MAX_PAUSE_S = 60.0
 
-# A longer step from frame to frame, as a rule, is none of a video's.
-_MAX_PERIOD_S = 1.0
-
 # Someone to tell one line of text.
 Notify = Callable[[str], None]
 
-# A mean rate outside of this says that the stamps are not in seconds.
+# A rate outside of this says that the stamps are not in seconds; fewer frames
+# could not show a pulse either.
 MIN_FRAME_RATE_HZ = 5.0
 MAX_FRAME_RATE_HZ = 500.0
 
@@ -41,7 +39,8 @@ def elapsed_times(
     notify: is told once of a jump.
 
   Raises:
-    InputError: from the start on, times are missing, stand still or go back.
+    InputError: from the start on, times are missing, stand still, go back or
+      are too far apart.
   """
   frames = iter(frames)
   judged = _first_frames(frames)
@@ -49,9 +48,14 @@ def elapsed_times(
   known_s = times_s[np.isfinite(times_s)]
   steps_s = np.diff(known_s)
   period_s = float(np.median(steps_s)) if len(steps_s) else 0.0
-  if not _are_usable(known_s, len(times_s)) or period_s > _MAX_PERIOD_S:
+  if not _are_usable(known_s, len(times_s)):
     raise InputError(
       f'{name}: no usable time stamps; give its frame rate by --fps'
+    )
+  if period_s * MIN_FRAME_RATE_HZ > 1:
+    raise InputError(
+      f'{name}: {1 / period_s:.1f} frames/s by its time stamps, a heart rate '
+      f'needs {MIN_FRAME_RATE_HZ:g}; if they are wrong, give the rate by --fps'
     )
   origin_s = last_s = float(known_s[0]) if len(known_s) else 0.0
   joined = False

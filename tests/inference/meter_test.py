@@ -94,8 +94,8 @@ def _elapsed(times_s):
 def test_times_are_from_the_first_frame():
   assert _elapsed([]) == ([], [])
   assert _elapsed([7.0]) == ([0.0], [])
-  duplicate = [5.0, 5.5, 5.5, 6.25]
-  assert _elapsed(duplicate) == ([0.0, 0.5, 0.5, 1.25], [])
+  duplicate = [5.0, 5.125, 5.125, 5.25]
+  assert _elapsed(duplicate) == ([0.0, 0.125, 0.125, 0.25], [])
 
 
 @pytest.mark.parametrize(
@@ -109,14 +109,20 @@ def test_times_are_from_the_first_frame():
   ],
 )
 def test_without_times_no_rate_is_made_up(times_s):
-  with pytest.raises(InputError, match=r'x.mp4: no usable time.*--fps'):
+  with pytest.raises(InputError, match=r'x.mp4: .*time stamps.*--fps'):
+    _elapsed(times_s)
+
+
+def test_too_few_frames_a_second_are_refused():
+  times_s = (np.arange(20) * 0.56).tolist()
+  with pytest.raises(InputError, match=r'1\.8 frames/s .* needs 5; .* --fps'):
     _elapsed(times_s)
 
 
 def test_a_frame_without_a_time_gets_that_before():
   nan = float('nan')
-  assert _elapsed([nan, 2.0, 3.0, 4.0, nan, 6.0]) == (
-    [0.0, 0.0, 1.0, 2.0, 2.0, 4.0],
+  assert _elapsed([nan, 2.0, 2.125, 2.25, nan, 2.5]) == (
+    [0.0, 0.0, 0.125, 0.25, 0.25, 0.5],
     [],
   )
 
@@ -126,9 +132,9 @@ def test_lost_frames_tell_nothing_of_the_times():
   lost = [(jpeg_frame.LOST, nan)] * 30
   got = timestamps.elapsed_times(lost, 'x.mp4', print)
   assert [time_s for _, time_s in got] == [0.0] * 30
-  frames = [*lost, (None, 3.0), (None, 3.5)]
+  frames = [*lost, (None, 3.0), (None, 3.125)]
   got = timestamps.elapsed_times(frames, 'x.mp4', print)
-  assert [time_s for _, time_s in got] == [0.0] * 31 + [0.5]
+  assert [time_s for _, time_s in got] == [0.0] * 31 + [0.125]
 
 
 def test_times_that_jump_are_joined():
