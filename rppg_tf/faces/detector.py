@@ -4,7 +4,10 @@ The frame is looked at in full size up to 640 pixels' width, so that a first
 look finds the very box that the cascade finds in the whole frame.
 """
 
+from typing import Protocol
+
 import cv2
+import cv2.data
 import numpy as np
 
 from rppg_tf.faces.stabiliser import Box
@@ -28,6 +31,14 @@ NEAR_SCALE_STEP = 1.2
 NEAR_MIN_NEIGHBOURS = 3
 # Then, 5 s after, everywhere again: a larger face may have come.
 MAX_NEAR_LOOKS = 9
+
+
+class Detector(Protocol):
+  """Knows where a face is in a frame."""
+
+  def find(self, frame: np.ndarray, tracked: Box | None = None) -> Box | None:
+    """Returns what FaceDetector.find does."""
+    ...
 
 
 class FaceDetector:
@@ -66,7 +77,7 @@ class FaceDetector:
       The largest face's box in pixels of `frame`, or None.
     """
     near = tracked and _surroundings_px(tracked, frame.shape)
-    if near and self._near_looks_left:
+    if tracked and near and self._near_looks_left:
       self._near_looks_left -= 1
       box = self._find_near(frame, near, tracked[2])
       if box is not None:
@@ -134,7 +145,7 @@ def _grey(image: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _largest(
-  boxes: np.ndarray, scale: float, origin_px: tuple[int, int] = (0, 0)
+  boxes, scale: float, origin_px: tuple[int, int] = (0, 0)
 ) -> Box | None:
   """The largest of the cascade's answer, in pixels of the frame."""
   if not len(boxes):

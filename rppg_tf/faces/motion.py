@@ -79,12 +79,13 @@ class FaceMotion:
     if self._templates is None:
       profiles = _profiles(frame_bgr, box, (0, 0))
       if profiles is not None:
-        self._templates = tuple(p.astype(np.float32) for p in profiles)
+        columns, rows = profiles
+        self._templates = columns.astype(np.float32), rows.astype(np.float32)
       return STILL
-    self._shift = self._found(frame_bgr, box)
+    self._shift = self._found(frame_bgr, box, self._templates)
     return self._shift
 
-  def _found(self, frame_bgr, box) -> Shift:
+  def _found(self, frame_bgr, box, templates) -> Shift:
     shift = self._shift
     for _ in range(1 + NUM_MORE_LOOKS):
       place = shift.whole()
@@ -95,7 +96,7 @@ class FaceMotion:
       moved = [
         _displacement(template, profile, bin_px * SUBPIXELS)
         for template, profile, bin_px in zip(
-          self._templates, profiles, bins, strict=True
+          templates, profiles, bins, strict=True
         )
       ]
       shift = Shift(

@@ -20,7 +20,7 @@ import numpy as np
 
 from rppg_tf import contract
 from rppg_tf.faces import motion
-from rppg_tf.faces.detector import FaceDetector
+from rppg_tf.faces.detector import Detector, FaceDetector
 from rppg_tf.faces.stabiliser import Box, FaceBoxStabiliser
 
 # Regions as percent of the face box (x from, x to, y from, y to), in the order
@@ -55,11 +55,10 @@ class FaceTracker:
   """Knows the box of every frame, and looks at few of them.
 
   Args:
-    detector: anything with FaceDetector's `find`. Trackers in different
-      threads must not share one.
+    detector: trackers in different threads must not share one.
   """
 
-  def __init__(self, detector: FaceDetector):
+  def __init__(self, detector: Detector):
     self._detector = detector
     self._stabiliser = FaceBoxStabiliser()
     self._last_time_us: int | None = None
@@ -114,14 +113,14 @@ class FaceRoiExtractor:
 
   Args:
     geometry: a key of ROI_GEOMETRIES_PERCENT.
-    detector: anything with FaceDetector's `find`; a FaceDetector of its own
-      by default. Extractors in different threads must not share one.
+    detector: a FaceDetector of its own by default. Extractors in different
+      threads must not share one.
   """
 
   def __init__(
     self,
     geometry: str = DEFAULT_ROI_GEOMETRY,
-    detector: FaceDetector | None = None,
+    detector: Detector | None = None,
   ):
     _roi_percent(geometry)
     self._geometry = geometry

@@ -9,9 +9,10 @@ All others have the bytes that cv2.VideoCapture gives: swscale, bicubic.
 import contextlib
 import math
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
+import av.error
 import av.filter
 import cv2
 import numpy as np
@@ -84,7 +85,7 @@ def is_plain(
   codec = stream.codec_context
   try:
     frames = codec.decode(packet) + codec.decode(None)
-  except av.FFmpegError:
+  except av.error.FFmpegError:
     return False
   finally:
     codec.flush_buffers()
@@ -102,7 +103,8 @@ def orientation(frame: av.VideoFrame) -> Orientation:
   are rounded to one of these. Of a frame with Exif only turns are known.
   """
   try:
-    data = {item.type: item for item in frame.side_data}
+    side_data: Any = frame.side_data  # PyAV's types take it for a mapping
+    data = {item.type: item for item in side_data}
   except ValueError:  # PyAV does not know of Exif, and gives nothing then.
     return _TURNS[round(frame.rotation / 90) % 4]
   if Type.DISPLAYMATRIX not in data:
@@ -131,10 +133,10 @@ def _decoded(
   for packet in packets:
     try:
       yield from [None] if packet is None else codec.decode(packet)
-    except av.FFmpegError:
+    except av.error.FFmpegError:
       yield None
   # Of these too: the decoder has held frames back.
-  with contextlib.suppress(av.FFmpegError):
+  with contextlib.suppress(av.error.FFmpegError):
     yield from codec.decode(None)
 
 
@@ -183,5 +185,5 @@ def _filtered(
   while True:
     try:
       yield graph.vpull()
-    except (av.BlockingIOError, EOFError):
+    except (av.error.BlockingIOError, EOFError):
       return

@@ -7,6 +7,9 @@ import re
 from collections.abc import Iterator
 
 import av
+import av.container
+import av.error
+import av.format
 import av.stream
 import numpy as np
 
@@ -83,7 +86,7 @@ class VideoFile:
           yield packet
         return
       # PyAV 18 does not know a stream that begins in the middle.
-      except (av.FFmpegError, IndexError):
+      except (av.error.FFmpegError, IndexError):
         num_errors += 1
 
   def num_missing(self) -> int:
@@ -178,7 +181,7 @@ def time_s(item: av.Packet | av.VideoFrame, stream: av.VideoStream) -> float:
 
 def content(packet: av.Packet) -> np.ndarray:
   """Returns a packet's bytes, uint8 (1, num_bytes), not copied."""
-  return np.frombuffer(packet, np.uint8).reshape(1, -1)
+  return np.frombuffer(memoryview(packet), np.uint8).reshape(1, -1)
 
 
 def printable(path: str | os.PathLike) -> str:
@@ -214,7 +217,7 @@ def _opened_as(
       options={'protocol_whitelist': 'file', 'max_pixels': str(_MAX_PIXELS)},
       metadata_errors='replace',
     )
-  except (av.FFmpegError, OSError, ValueError) as error:
+  except (av.error.FFmpegError, OSError, ValueError) as error:
     raise UnreadableError(_reason(name, error)) from None
 
 

@@ -84,7 +84,7 @@ def _listen(change: int) -> None:
 
 
 @functools.cache
-def _streams() -> tuple[ctypes.c_void_p, int, int] | None:
+def _streams() -> tuple[ctypes.c_void_p, int, int | None] | None:
   """C's variable `stderr`, our stream and the real one; None without glibc."""
   if platform.libc_ver()[0] != 'glibc':
     return None

@@ -58,15 +58,16 @@ class JpegFrame(NamedTuple):
 
   def size_px(self) -> tuple[int, int] | None:
     """Returns (width, height) as the JPEG's head says; None without one."""
-    packet = memoryview(self.packet.ravel())
+    packet = self.packet.ravel().data
     for marker, at in _segments(packet):
       if marker in _FRAME_HEADS and at + 9 <= len(packet):
-        return struct.unpack('>HH', packet[at + 5 : at + 9])[::-1]
+        height, width = struct.unpack('>HH', packet[at + 5 : at + 9])
+        return width, height
     return None
 
   def without_exif(self) -> bytes:
     """Returns the JPEG without what its camera says of it (APP1)."""
-    packet = memoryview(self.packet.ravel())
+    packet = self.packet.ravel().data
     parts, start = [], 0
     for marker, at in _segments(packet):
       if marker == _CAMERA_DATA:
@@ -118,7 +119,7 @@ def decoded(
 def _height_offset(packet: np.ndarray) -> int | None:
   """Where a sequential JPEG without restart markers holds its height."""
   found = None
-  for marker, at in _segments(memoryview(packet)):
+  for marker, at in _segments(packet.data):
     if marker == _SCAN:
       return found
     if marker == _RESTART_INTERVAL:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 import av
+import av.error
 import cv2
 import numpy as np
 
@@ -62,7 +63,7 @@ class VideoReader:
   ):
     self.header_frames = self.num_stored = self.num_missing = 0
     self.header_rate_hz = 0.0
-    self._camera = self._file = None
+    self._camera = None
     if isinstance(source, int):
       self._camera = _open_camera(source)
       return
@@ -103,20 +104,23 @@ class VideoReader:
       VideoError: the frames change size, or are of a kind that FFmpeg cannot
         turn into BGR.
     """
-    frames = self._of_camera() if self._camera else self._of_file()
+    camera = self._camera
+    frames = self._of_file() if camera is None else self._of_camera(camera)
     for frame, time_s in frames:
       self.num_stored += 1
       yield frame, time_s
 
-  def _of_camera(self) -> Iterator[tuple[np.ndarray, float]]:
+  def _of_camera(
+    self, camera: cv2.VideoCapture
+  ) -> Iterator[tuple[np.ndarray, float]]:
     try:
       while True:
-        ok, frame = self._camera.read()
+        ok, frame = camera.read()
         if not ok:
           return
         yield frame, time.monotonic()
     finally:
-      self._camera.release()
+      camera.release()
 
   def _of_file(self) -> Iterator[tuple[np.ndarray | JpegFrame, float]]:
     try:
@@ -136,7 +140,7 @@ class VideoReader:
           time_s = index / self._rate_hz
         yield LOST if frame is None else frame, time_s
       self.num_missing = self._file.num_missing()
-    except av.FFmpegError as error:
+    except av.error.FFmpegError as error:
       raise VideoError(
         f'{self._name}: cannot be decoded ({error.strerror}); convert it to '
         'H.264 with ffmpeg'
@@ -184,7 +188,7 @@ class VideoReader:
     for frame, time_s in frames:
       size_px = _size_px(frame)
       first_px = first_px or size_px
-      if size_px not in (None, first_px):
+      if size_px and first_px and size_px != first_px:
         num_others += 1
         if num_others > _MAX_OTHER_SIZES:
           raise VideoError(

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +19,9 @@ _MAX_PAUSE_S = 60.0
 # Someone to tell one line of text.
 Notify = Callable[[str], None]
 
+# Frames go through as they are, decoded or not.
+AnyFrame = TypeVar('AnyFrame', bound=Frame)
+
 # A rate outside of this says that the stamps are not in seconds; fewer frames
 # could not show a pulse either.
 MIN_FRAME_RATE_HZ = 5.0
@@ -25,8 +29,8 @@ MAX_FRAME_RATE_HZ = 500.0
 
 
 def elapsed_times(
-  frames: Iterable[tuple[Frame, float]], name: str, notify: Notify
-) -> Iterator[tuple[Frame, float]]:
+  frames: Iterable[tuple[AnyFrame, float]], name: str, notify: Notify
+) -> Iterator[tuple[AnyFrame, float]]:
   """Replaces a file's presentation times by seconds from the first frame.
 
   Where times go back or pause for more than 60 s in the middle, the rest is
