@@ -25,6 +25,7 @@ class Backend(Protocol):
     self, codes: np.ndarray, colour: np.ndarray, timestamp_s: np.ndarray
   ) -> HeadRun:
     """Takes codes, colour and elapsed_s of a Batch."""
+    ...
 
 
 class Int8Stream:

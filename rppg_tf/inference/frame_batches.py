@@ -87,5 +87,7 @@ def cut_batches(
 
 
 def _batch(rows: list[tuple], last: stream.Located, roi_geometry: str) -> Batch:
-  series = map(np.array, zip(*rows, strict=True))
-  return Batch(*series, last.frame, last.box, roi_geometry)
+  codes, colour, elapsed_s, found = map(np.array, zip(*rows, strict=True))
+  return Batch(
+    codes, colour, elapsed_s, found, last.frame, last.box, roi_geometry
+  )

@@ -68,6 +68,8 @@ class CrashWatch:
   def _tell(self, change: str, name: str | os.PathLike) -> None:
     name = os.fspath(name).replace('\n', ' ')
     line = f'{change}{name}\n'.encode(errors='replace')
+    pipe = self._process.stdin
+    assert pipe is not None
     with self._lock, contextlib.suppress(BrokenPipeError):
-      self._process.stdin.write(line)
-      self._process.stdin.flush()
+      pipe.write(line)
+      pipe.flush()

@@ -40,9 +40,10 @@ def ordered_map(
   items = iter(items)
   error = None
   begun: deque[concurrent.futures.Future[Result]] = deque()
-  own = contextlib.nullcontext(pool)
   if pool is None:
     own = concurrent.futures.ThreadPoolExecutor(num_threads)
+  else:
+    own = contextlib.nullcontext(pool)
   with own as pool, _all_ended(begun):
     while True:
       try:

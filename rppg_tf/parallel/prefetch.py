@@ -57,8 +57,9 @@ def _work(
   except BaseException as error:
     end = _End(error)
   finally:
-    if hasattr(items, 'close'):
-      items.close()
+    close = getattr(items, 'close', None)
+    if close is not None:
+      close()
   _put(waiting, end, stopped)
 
 

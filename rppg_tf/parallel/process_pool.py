@@ -26,5 +26,7 @@ def _end_with_parent() -> None:
 
 
 def _wait_for_parent() -> None:
-  multiprocessing.parent_process().join()
+  parent = multiprocessing.parent_process()
+  assert parent is not None
+  parent.join()
   os._exit(1)

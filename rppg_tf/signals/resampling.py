@@ -127,8 +127,8 @@ class GridStream:
         f'timestamp_s: expected one for each of the frames, got '
         f'{len(timestamp_s)} for {len(values)}'
       )
-    if self._values is None:
-      self._start_s = timestamp_s[0]
+    if self._values is None or self._start_s is None:
+      self._start_s = float(timestamp_s[0])
       self._values = values[:0]
     elapsed_s = np.concatenate(
       [self._elapsed_s, np.asarray(timestamp_s, np.float64) - self._start_s]

@@ -60,6 +60,7 @@ def _container(frames: np.ndarray, codec: str, options: dict) -> np.ndarray:
   file = io.BytesIO()
   with av.open(file, 'w', format='matroska') as container:
     stream = container.add_stream(codec, rate=30, options=options)
+    assert isinstance(stream, av.VideoStream)
     stream.height, stream.width = frames.shape[1:3]
     stream.pix_fmt = 'yuv420p'
     stream.codec_context.thread_count = 1
@@ -69,8 +70,8 @@ def _container(frames: np.ndarray, codec: str, options: dict) -> np.ndarray:
     container.mux(stream.encode())
   file.seek(0)
   decoded = np.empty_like(frames)
-  with av.open(file) as container:
-    container.streams.video[0].codec_context.thread_count = 1
-    for index, picture in enumerate(container.decode(video=0)):
+  with av.open(file, 'r') as written:
+    written.streams.video[0].codec_context.thread_count = 1
+    for index, picture in enumerate(written.decode(video=0)):
       decoded[index] = picture.to_ndarray(format='rgb24')
   return decoded

@@ -30,6 +30,7 @@ Drift is the rms of mid-face green in 0.05..0.7 Hz; 3..14 Hz hold 0.07 and
 
 import collections.abc
 import dataclasses
+from typing import Any
 
 import cv2
 import numpy as np
@@ -46,6 +47,8 @@ MAX_PULSE_RMS = 0.003
 
 _CELL_PX = 8
 _NOISE_MARGIN_PX = 96
+# One map holds x and y; OpenCV's types ask for a second all the same.
+_NO_MAP: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -388,9 +391,9 @@ class FaceRenderer:
     at = rest.enlarge(at - np.array(self._head.origin_px, np.float32))
     painted = self._paint.paint(self.pulse[index], self._slope[index])
     colour = cv2.remap(
-      painted, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+      painted, at, _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    alpha = cv2.remap(self._head.alpha, at, None, cv2.INTER_LINEAR)
+    alpha = cv2.remap(self._head.alpha, at, _NO_MAP, cv2.INTER_LINEAR)
     gain = rest.enlarge(self._light.gain(x, y, motion, index))
     cv2.multiply(colour, gain, colour)
     shine = rest.enlarge(self._light.highlights(x, y, motion, index))

@@ -409,7 +409,8 @@ def build_head(
   }
   skin = _paint_person(rng, colour, masks, tone, face_px)
   scale = face_px / FACE_WIDTH
-  alpha = masks['head'] * (1 - _collar(*skin.shape, scale))
+  height, width = skin.shape
+  alpha = masks['head'] * (1 - _collar(height, width, scale))
   if blur_px > 0:
     colour = cv2.GaussianBlur(colour, (0, 0), blur_px)
     skin = cv2.GaussianBlur(skin, (0, 0), blur_px)

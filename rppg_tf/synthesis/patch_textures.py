@@ -209,9 +209,11 @@ def _region_mask(rng, size_px: int) -> np.ndarray:
     cv2.ellipse(mask, (centre, 2 * axes, rng.uniform(0, 180)), 1.0, cv2.FILLED)
   elif kind == 1:
     reach = rng.normal(0, 0.25 * size_px, 2)
-    ends = [tuple((centre + sign * reach).astype(int)) for sign in (-1, 1)]
+    start, end = (
+      (centre + sign * reach).astype(int).tolist() for sign in (-1, 1)
+    )
     thickness = max(1, int(rng.uniform(0.01, 0.06) * size_px))
-    cv2.line(mask, *ends, 1.0, thickness)
+    cv2.line(mask, start, end, 1.0, thickness)
   else:
     turn = rng.uniform(0, 2 * np.pi)
     place = (np.arange(size_px) + 0.5) / size_px - 0.5

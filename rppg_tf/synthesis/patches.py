@@ -298,4 +298,6 @@ class _Camera:
         if 'box_steps' not in self._without:
           size += round(rng.normal(0, jitter_px))
         stabiliser.update((x, y, size, size), time_us)
-      yield stabiliser.box_at(time_us)
+      box = stabiliser.box_at(time_us)
+      assert box is not None
+      yield box
