@@ -54,7 +54,10 @@ def plan(names: list[str], wanted: dict[str, str | None]) -> list[Files]:
 
 
 def write(
-  files: Files, result: dict, estimates: list[Estimate], excerpt: Excerpt
+  files: Files,
+  result: dict,
+  estimates: list[Estimate],
+  excerpt: Excerpt | None,
 ) -> None:
   """Writes what was planned, each file whole or not at all.
 
@@ -62,7 +65,11 @@ def write(
     files: of this video.
     result: what the JSON holds.
     estimates: of the measurement.
-    excerpt: what a chart shows of the best of them.
+    excerpt: what a chart shows of the best of them; None where no face was
+      in view when there was an estimate.
+
+  Raises:
+    InputError: a chart is wanted and there is nothing to show.
   """
   if 'json' in files:
     write_json(files['json'], result)
@@ -72,6 +79,11 @@ def write(
     # matplotlib takes a second to load
     from rppg_tf.reporting import prediction
 
+    if excerpt is None:
+      raise InputError(
+        f'{files["plot"]}: not drawn: no face was in view at the end of a '
+        'window; record it again'
+      )
     is_html = files['plot'].suffix == '.html'
     draw = prediction.html if is_html else prediction.png
     write_bytes(files['plot'], draw(result, excerpt))
