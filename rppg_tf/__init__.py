@@ -2,6 +2,16 @@
 
 import importlib
 
+TYPE_CHECKING = False  # `typing` takes as long to load as all the rest
+if TYPE_CHECKING:  # what `__getattr__` gives
+  from rppg_tf.measurement import (
+    Estimate,
+    Measurement,
+    Meter,
+    NoFaceError,
+    measure,
+  )
+
 __version__ = '0.2.0'
 __all__ = ['Estimate', 'Measurement', 'Meter', 'NoFaceError', 'measure']
 

@@ -332,7 +332,7 @@ def _kept(content: Run, epoch, validation_mae_bpm):
 
 def _bpm(value: float | None) -> str:
   """Three digits or so of a BPM."""
-  if run_data.finite(value) is None:
+  if value is None or run_data.finite(value) is None:
     return 'n/a'
   return f'{value:.2f}' if abs(value) < 10 else f'{value:.1f}'
 

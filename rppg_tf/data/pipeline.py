@@ -37,10 +37,10 @@ def prepare(recordings: tf.data.Dataset, mode: str) -> tf.data.Dataset:
     [frames]}, and of what teacher.attach has put there.
   """
 
-  def codes_of(frames, mid_face_rgb, *when):
+  def codes_of(frames, mid_face_rgb, timestamp_s, face_found):
     return (
-      background.input_codes(frames, *when, mode),
-      chrominance.chrominance_codes(mid_face_rgb, *when),
+      background.input_codes(frames, timestamp_s, face_found, mode),
+      chrominance.chrominance_codes(mid_face_rgb, timestamp_s, face_found),
     )
 
   def prepare_one(example):

@@ -245,7 +245,9 @@ def _read_csv(path: pathlib.Path) -> dict[str, np.ndarray]:
       f'{path}: expected the columns subject,time_s,heart_rate_bpm and '
       f'perhaps pulse and recording: {wrong}'
     )
-  arrays = {'subject': np.array([row['subject'] for row in rows], np.str_)}
+  arrays: dict[str, np.ndarray] = {
+    'subject': np.array([row['subject'] for row in rows], np.str_)
+  }
   for name in names:
     if name != 'subject':
       arrays[name] = _numbers([row[name] for row in rows], name, path)
@@ -261,8 +263,8 @@ def _numbers(words: list[str | None], name: str, path: pathlib.Path):
     if name == 'heart_rate_bpm' and not word:
       continue
     try:
-      numbers[row] = float(word)
-    except (TypeError, ValueError):
+      numbers[row] = float(word or '')
+    except ValueError:
       raise InputError(
         f'{path}: line {row + 2}: {name}: expected a number, got {word!r}'
       ) from None

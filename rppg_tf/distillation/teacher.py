@@ -6,7 +6,7 @@ clips are cut. A model as teacher is the table of what it predicts.
 """
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tqdm
@@ -79,7 +79,7 @@ def columns(
   teacher: pathlib.Path,
   data_dir: str,
   roi_geometry: str,
-  split: dict[str, Sequence[str]],
+  split: Mapping[str, Sequence[str]],
 ) -> Columns:
   """Returns what a teacher says of the training recordings.
 

@@ -77,7 +77,7 @@ def errors_by_coverage(
 
 def errors_at_threshold(
   confidence: np.ndarray, absolute_error_bpm: np.ndarray, threshold: float
-) -> dict[str, float]:
+) -> dict[str, float | None]:
   """Returns {kept_percent, kept_mae_bpm, withheld_mae_bpm}.
 
   The MAE of no window is NaN; there must be one window at least.

@@ -74,7 +74,9 @@ def pearson_r_standard_error(correlation: float, num_windows: int) -> float:
 
 
 def bootstrap_mae_interval_bpm(
-  absolute_error_bpm: np.ndarray, subject: Sequence[str], seed: int = 0
+  absolute_error_bpm: np.ndarray,
+  subject: Sequence[str] | np.ndarray,
+  seed: int = 0,
 ) -> tuple[float, float]:
   """Returns the 95 % interval of the MAE by bootstrap over subjects.
 

@@ -100,9 +100,9 @@ def collect(
   ):
     collected.rows += windows.window_rows(recording, estimates, mean_bpm)
     collected.length_rows += window_lengths.window_rows(recording, estimates)
-    collected.first_estimates_s.append(
-      inference_estimates.first_estimate_s(recording['timestamp_s'])
-    )
+    first_s = inference_estimates.first_estimate_s(recording['timestamp_s'])
+    assert first_s is not None  # `estimated` leaves shorter ones out
+    collected.first_estimates_s.append(first_s)
   return collected
 
 

@@ -19,9 +19,7 @@ from rppg_tf.signals import resampling
 def reference_bpm(heart_rate_bpm, timestamp_s) -> np.ndarray:
   """Returns the mean label of each 10 s window, NaN where any is unknown."""
   rates = resampling.to_grid(heart_rate_bpm, timestamp_s)
-  return np.mean(
-    inference_estimates.pulse_windows(rates), axis=1, dtype=np.float32
-  )
+  return inference_estimates.pulse_windows(rates).mean(axis=1, dtype=np.float32)
 
 
 def estimated(

@@ -6,6 +6,7 @@ where they are escaped.
 
 import io
 import re
+from typing import Any
 
 import markupsafe
 import matplotlib
@@ -43,7 +44,7 @@ _MARKS = {
   '^': 'M5 1l4.2 8h-8.4z',
   'D': 'M5 .5l4.5 4.5l-4.5 4.5l-4.5-4.5z',
 }
-STYLE = {
+STYLE: dict[Any, Any] = {
   'svg.fonttype': 'none',
   'svg.hashsalt': 'rppg_tf',
   'font.size': 10,

@@ -47,7 +47,9 @@ def png(result: dict, excerpt: Excerpt) -> bytes:
   """
   with matplotlib.rc_context(report_charts.STYLE):
     figure = Figure(figsize=_PAGE_IN, layout='constrained')
-    above, below = figure.subfigures(2, 1, height_ratios=(3, 2))
+    above, below = figure.subfigures(
+      2, 1, squeeze=False, height_ratios=(3, 2)
+    ).ravel()
     _draw_over_time(above, result)
     draw_below = (_draw_pulse, _draw_spectrum, _draw_frame)
     for column, draw in enumerate(draw_below, 1):

@@ -236,8 +236,8 @@ def _number(path: pathlib.Path, row: int, column: str, text: str | None):
   if text in _NO_VALUE:
     return float('nan')
   try:
-    return float(text)
-  except (TypeError, ValueError):
+    return float(text or '')
+  except ValueError:
     raise InputError(
       f'{path}: row {row + 1}, column {column!r}: expected a number, got '
       f'{text!r}; mend or remove that row'

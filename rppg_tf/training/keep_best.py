@@ -34,6 +34,7 @@ class KeepBest(keras.callbacks.Callback):
   def on_epoch_end(self, epoch, logs=None):
     """Keras calls this after validation."""
     del epoch
+    assert logs is not None
     if logs['val_loss'] < self._lowest_loss:
       self._lowest_loss = logs['val_loss']
       self.best_mae_bpm = logs['val_heart_rate_bpm_mae_bpm']
