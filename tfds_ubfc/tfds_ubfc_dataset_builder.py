@@ -166,7 +166,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
       return beam.Create(folders) | beam.Map(_read_alone, geometry)
     return (
-      (example['subject'], example)
+      (str(example['subject']), example)
       for example in recordings.read_recordings(folders, geometry)
     )
 

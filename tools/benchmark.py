@@ -121,7 +121,8 @@ def measure(recordings_dir: pathlib.Path) -> dict:
   Raises:
     InputError: one of them failed; the line says which and why.
   """
-  figures, peaks = dict.fromkeys(_OF_PYTORCH), {}
+  figures: dict = dict.fromkeys(_OF_PYTORCH)
+  peaks = {}
   with tempfile.TemporaryDirectory() as data_dir:
     for module, function, *folders in _plan(
       recordings_dir, pathlib.Path(data_dir)

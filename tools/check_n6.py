@@ -115,7 +115,7 @@ def _check(path: pathlib.Path) -> dict:
   }
   if report.graph:
     costs = cost.cost(report.graph)
-    foretold = _foretold_bytes(report, costs)
+    foretold = _foretold_bytes(report, report.graph, costs)
     _print_costs(report, costs, foretold)
     result['cost'] = {
       **vars(costs),
@@ -127,9 +127,9 @@ def _check(path: pathlib.Path) -> dict:
   return result
 
 
-def _foretold_bytes(report: rules.Report, costs) -> int | None:
+def _foretold_bytes(report: rules.Report, graph, costs) -> int | None:
   is_decomposed = any(f.rule in _DECOMPOSED for f in report.findings)
-  return memory.foretold_bytes(report.graph, costs, is_decomposed)
+  return memory.foretold_bytes(graph, costs, is_decomposed)
 
 
 def _verdict(report: rules.Report) -> str:

@@ -34,7 +34,9 @@ def main() -> None:
   head = loading.load_int8_head(run_dir)
   cnn = Int8SpatialCnn(run_dir / run_directory.INT8_MODEL)
   try:
-    files = render_temporal_head(head, cnn.output_scale, cnn.output_zero_point)
+    files: dict[str, str | bytes] = {
+      **render_temporal_head(head, cnn.output_scale, cnn.output_zero_point)
+    }
   except ValueError as error:
     raise InputError(f'{run_dir}: {error}') from None
   if head.name == 'pulse_head':

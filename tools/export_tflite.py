@@ -75,6 +75,7 @@ def main() -> None:
   if num_steps:
     joined = network.build_network(aware_cnn, head, quantisation)
     _fine_tune(joined, prepared, num_steps, values, keep_best)
+  assert keep_best.best is not None
   path = run_dir / run_directory.INT8_MODEL
   print(
     f'{path}: {path.stat().st_size:,} bytes, '

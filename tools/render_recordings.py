@@ -171,6 +171,7 @@ def _made_up_signals(job: Job, rng: np.random.Generator) -> Signals:
 
 
 def _real_signals(job: Job, rng: np.random.Generator) -> Signals:
+  assert job.ground_truth_path is not None
   path = pathlib.Path(job.ground_truth_path)
   truth = ubfc.parse_ground_truth(path)
   length_s = float(truth.timestamp_s[-1] - truth.timestamp_s[0])

@@ -9,6 +9,7 @@ every second; exit status 1 if a byte of the CNN's input or features differs,
 or a heart rate by more than 0.01 BPM.
 """
 
+import collections
 import pathlib
 from collections.abc import Iterator
 
@@ -54,7 +55,7 @@ class Comparison:
   def __init__(self, pipeline: stream.PythonPipeline, target: str):
     self._pipeline = pipeline
     self._target = target
-    self._expected: list[np.ndarray] = []
+    self._expected: collections.deque[np.ndarray] = collections.deque()
 
   def run(
     self, frames: Iterator[tuple[np.ndarray, float]]
@@ -65,9 +66,8 @@ class Comparison:
       frames: (frame uint8 BGR, seconds from the first).
     """
     replayed = stream.replay(self._target, self._prepared(frames))
-    for index, got in enumerate(replayed):
-      yield self._expected[index], got
-      self._expected[index] = None  # 12 kB each
+    for got in replayed:
+      yield self._expected.popleft(), got  # 12 kB each
 
   def _prepared(self, frames) -> Iterator[stream.Frame]:
     for frame_bgr, time_s in frames:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 
 import cv2
+import cv2.data
 import numpy as np
 
 from rppg_tf import contract
@@ -78,7 +79,7 @@ def plain_script(
 
 
 def _largest(faces: Iterable) -> face_stabiliser.Box | None:
-  boxes = [tuple(int(side) for side in face) for face in faces]
+  boxes = [(int(x), int(y), int(w), int(h)) for x, y, w, h in faces]
   return max(boxes, key=lambda box: box[2] * box[3], default=None)
 
 

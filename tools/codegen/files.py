@@ -1,11 +1,12 @@
 """Where the emit_* commands put what they emit."""
 
 import pathlib
+from collections.abc import Mapping
 
 from rppg_tf.files import write_bytes
 
 
-def write(output_dir: str, files: dict[str, str | bytes]) -> None:
+def write(output_dir: str, files: Mapping[str, str | bytes]) -> None:
   """Writes files, each at once or not at all; prints what they are.
 
   Args:

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def float_literal(value: float) -> str:
+def float_literal(value: float | np.floating) -> str:
   """Returns a float32 as the C literal that reads back as the same bits."""
   number = np.float32(value)
   if not np.isfinite(number):

@@ -247,6 +247,7 @@ def _convolution(
       f'CONV_2D: expected symmetric 3x3 weights, got {height}x{width}, zero '
       f'points {weights.zero_points}'
     )
+  assert weights.values is not None and bias.values is not None
   taps = weights.values.reshape(num_outputs, -1)
   sums = taps.astype(np.int64).sum(axis=1)
   folded = bias.values.astype(np.int64) - int(source.zero_points[0]) * sums

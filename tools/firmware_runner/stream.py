@@ -196,6 +196,7 @@ def replay(target: str, frames: Iterable[Frame]) -> Iterator[np.ndarray]:
   process = subprocess.Popen(
     command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
   )
+  assert process.stdout is not None
   counter = _Feeder(process.stdin, frames)
   feeder = threading.Thread(target=counter.run, daemon=True)
   feeder.start()
@@ -380,7 +381,8 @@ class Difference(NamedTuple):
 def add_up(differences: Iterable[Difference]) -> Difference:
   """Joins the differences of parts."""
   *counts, worst = zip(*differences, strict=True)
-  return Difference(*map(sum, counts), max(worst))
+  frames, estimates, codes, features, others = map(sum, counts)
+  return Difference(frames, estimates, codes, features, others, max(worst))
 
 
 def compare(expected: np.ndarray, got: np.ndarray) -> Difference:

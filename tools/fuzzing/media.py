@@ -6,6 +6,9 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 import av
+import av.error
+import av.filter
+import av.stream
 import numpy as np
 
 RATE_HZ = 30
@@ -52,7 +55,7 @@ class Track:
   pix_fmt: str = 'yuv420p'
   options: dict = dataclasses.field(default_factory=dict)
   rate_hz: fractions.Fraction | int = RATE_HZ
-  ticks: Sequence[int] | None = None
+  ticks: Sequence[int] | np.ndarray | None = None
   clock_hz: int | None = None
   size_px: tuple[int, int] | None = None
   matrix: tuple | None = None
@@ -84,7 +87,7 @@ def write(
     change: (packet) → packet or None, of each before it is muxed.
 
   Raises:
-    av.FFmpegError, ValueError: that cannot be written.
+    av.error.FFmpegError, ValueError: that cannot be written.
   """
   with av.open(
     str(path), 'w', format=container, options=container_options or {}
@@ -267,7 +270,7 @@ def period_s(path: pathlib.Path) -> float | None:
         for packet in container.demux(stream)
         if packet.pts is not None
       ]
-  except (av.FFmpegError, IndexError, OSError):
+  except (av.error.FFmpegError, IndexError, OSError):
     return None
   ticks = np.sort(np.array(ticks, float))
   spans = ticks[RATE_HZ:] - ticks[:-RATE_HZ]

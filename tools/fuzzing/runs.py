@@ -4,6 +4,7 @@ import functools
 import json
 import math
 import multiprocessing.connection
+import multiprocessing.context
 import os
 import pathlib
 import re
@@ -149,7 +150,7 @@ class Runner:
       )
       with _LOCK:
         is_alive = process.is_alive()
-        if is_alive:
+        if is_alive and process.pid is not None:
           os.killpg(process.pid, signal.SIGKILL)
         process.join()
       stdout, stderr = (
@@ -164,7 +165,7 @@ class Runner:
 
 
 @functools.cache
-def _importer() -> multiprocessing.context.BaseContext:
+def _importer() -> multiprocessing.context.ForkServerContext:
   """Forks processes that have imported what takes long; no flags in it."""
   context = multiprocessing.get_context('forkserver')
   context.set_forkserver_preload(

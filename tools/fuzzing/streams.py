@@ -36,7 +36,7 @@ def times(clip: Clip, rng: np.random.Generator) -> list[Variant]:
   kept = np.flatnonzero(rng.random(num) < 0.8)
   ticks = 3000 * np.arange(num)
   for suffix in ('mp4', 'mkv', 'ts', 'nut', 'mov'):
-    frames = [clip.frames[index] for index in kept]
+    frames = [clip.frames[index] for index in kept.tolist()]
     add(f'dropped.{suffix}', same, frames, clock(ticks=ticks[kept]))
   for suffix in ('flv', 'asf'):
     codec = {'flv': 'flv', 'asf': 'wmv2'}[suffix]

@@ -39,7 +39,7 @@ class Rule:
   @property
   def meaning(self) -> str:
     """What a breach is, from the function that finds it."""
-    return self.find.__doc__.splitlines()[0]
+    return (self.find.__doc__ or '').splitlines()[0]
 
 
 def _all(grade: str) -> dict[str, str]:

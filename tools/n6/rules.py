@@ -139,8 +139,8 @@ def check(
   findings = []
   for rule in RULES:
     grades = _grades(rule, versions, int8_ends)
-    if grades:
-      severity = worst(list(grades.values()))
+    severity = worst(list(grades.values()))
+    if severity is not None:
       findings += [
         Finding(rule.name, severity, where, message, rule.remedy, grades)
         for where, message in rule.find(graph)

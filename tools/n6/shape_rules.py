@@ -151,7 +151,7 @@ def batches(graph: Graph) -> Breaches:
   """Images in and convolutions or pools on more than one image."""
   tensors = [graph.tensors[index] for index in graph.inputs]
   tensors += [
-    graph.output(operator)
+    graph.tensors[operator.outputs[0]]
     for operator, _, _ in _windows(graph, (*CONVOLUTIONS, *_POOLS))
   ]
   for tensor in dict.fromkeys(tensors):
@@ -334,5 +334,7 @@ def _windows(graph: Graph, names: tuple) -> Iterator[tuple]:
     elif any(_ill_weighted(graph, operator)):
       continue
     else:
-      window = graph.input(operator, 1).shape[1:3]
+      weights = graph.input(operator, 1)
+      assert weights is not None  # else it is ill weighted
+      window = weights.shape[1:3]
     yield operator, graph.input(operator, 0), window

@@ -188,4 +188,5 @@ def _end(buffer: dict) -> End:
   is_first = buffer.get('channel_first') and not buffer.get('channel_last')
   if is_first and len(shape) == 4:
     shape = (shape[0], *shape[2:], shape[1])
-  return End(shape, _FORMATS.get(buffer['format'], buffer['format']))
+  name = buffer['format']
+  return End(shape, _FORMATS.get(name) or name)

@@ -91,7 +91,7 @@ def _operators(rows: list[_Row]) -> tuple[str, ...]:
   operators: dict[int | str, str] = {}
   for position, row in enumerate(rows):
     number = _OPERATOR_NUMBER.search(row.name)
-    is_tflite = number and row.original.upper() == row.original
-    key = int(number[1]) if is_tflite else f'row {position}'
+    is_tflite = row.original.upper() == row.original
+    key = int(number[1]) if number and is_tflite else f'row {position}'
     operators.setdefault(key, row.original)
   return tuple(operators.values())

@@ -237,10 +237,10 @@ def _epochs(where: str, lines: list[str]) -> dict | None:
       software = int(match[2])
       counts = int(match[1]), software, None if software else 0
     elif match := _COUNT.match(line):
-      parts = _first(_SOFTWARE, rest), _first(_HYBRID, rest)
-      if not all(parts):
+      software, hybrid = _first(_SOFTWARE, rest), _first(_HYBRID, rest)
+      if not software or not hybrid:
         return None
-      counts = int(match[1]), int(parts[0][1]), int(parts[1][1])
+      counts = int(match[1]), int(software[1]), int(hybrid[1])
     else:
       continue
     return {

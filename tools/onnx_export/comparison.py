@@ -111,10 +111,12 @@ def pulse_correlations(
     'tflite': inference_estimators.int8_estimator(int8_cnn, head),
     'qdq': of_qdq,
   }
-  return [
-    metrics.pearson_r(found['tflite'].pulse, found['qdq'].pulse)
-    for _, found in windows.estimated(examples, mode, estimators)
-  ]
+  correlations = []
+  for _, found in windows.estimated(examples, mode, estimators):
+    tflite, qdq = found['tflite'].pulse, found['qdq'].pulse
+    assert tflite is not None and qdq is not None  # of a pulse head
+    correlations.append(metrics.pearson_r(tflite, qdq))
+  return correlations
 
 
 def head_window(content: bytes, features: np.ndarray) -> dict[str, np.ndarray]:

@@ -92,11 +92,12 @@ def qdq_cnn(tflite: Graph) -> bytes:
       f'{tflite.operator_names()}'
     )
   graph = GraphBuilder('spatial_cnn_qdq', {INPUT: _INPUT_SHAPE})
-  x = _quantised(graph, INPUT, INPUT, tflite.tensors[tflite.inputs[0]])
+  written = tflite.tensors[tflite.inputs[0]]
+  x = _quantised(graph, INPUT, INPUT, written)
   number = 0
   for operator in tflite.operators:
     number += operator.name == 'CONV_2D'
-    written = tflite.output(operator)
+    written = tflite.tensors[operator.outputs[0]]
     if operator.name == 'CONV_2D':
       name = f'conv{number}'
       x = _conv(graph, name, x, *_conv_constants(graph, name, tflite, operator))
@@ -144,14 +145,16 @@ def _conv_constants(
   for tensor, dtype in ((kernel, 'INT8'), (bias, 'INT32')):
     if tensor is None or tensor.data is None or tensor.dtype != dtype:
       raise ValueError(f'{operator.label}: expected a constant of {dtype}')
+  assert read and kernel and bias
   channels = kernel.shape[0]
   if kernel.shape[1:3] != (3, 3) or len(kernel.scales) != channels:
     raise ValueError(
       f'{kernel.label}: expected 3x3 and a scale for each of {channels} '
       f'channels, got {len(kernel.scales)} scales'
     )
-  expected = np.float32(read.scales[0]) * np.float32(kernel.scales)
-  if not np.allclose(np.float32(bias.scales), expected, rtol=1e-6, atol=0):
+  expected = np.float32(read.scales[0]) * np.array(kernel.scales, np.float32)
+  scales = np.array(bias.scales, np.float32)
+  if not np.allclose(scales, expected, rtol=1e-6, atol=0):
     raise ValueError(f"{bias.label}: its scales are not input's times kernel's")
   # [out, height, width, in] → [out, in, height, width]
   kernel_codes = _codes(kernel, np.int8).transpose(0, 3, 1, 2)
@@ -163,6 +166,7 @@ def _conv_constants(
 
 def _codes(tensor: Tensor, dtype: type) -> np.ndarray:
   little_endian = np.dtype(dtype).newbyteorder('<')
+  assert tensor.data is not None
   codes = np.frombuffer(tensor.data, little_endian).astype(dtype)
   return codes.reshape(tensor.shape)
 
@@ -191,7 +195,8 @@ def _check_pool(tflite: Graph, operator: Operator) -> None:
     | {'FilterWidth': 2, 'FilterHeight': 2}
     | {'FusedActivationFunction': _NONE},
   )
-  read, written = tflite.input(operator, 0), tflite.output(operator)
+  read = tflite.tensors[operator.inputs[0]]
+  written = tflite.tensors[operator.outputs[0]]
   if (read.scales, read.zero_points) != (written.scales, written.zero_points):
     raise ValueError(f'{operator.label}: expected one scale before and behind')
 

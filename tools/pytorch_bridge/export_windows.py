@@ -94,7 +94,7 @@ def _write_npz(
       }
       np.lib.format.write_array_header_1_0(file, header)
       for block in samples:
-        file.write(memoryview(np.ascontiguousarray(block)).cast('B'))
+        file.write(np.ascontiguousarray(block).data.cast('B'))
     with archive.open('labels.npy', 'w') as file:
       np.lib.format.write_array(file, labels_bpm)
 
@@ -127,6 +127,6 @@ def _write_pt(
   with open(path, 'r+b') as file:
     file.seek(offsets['samples'], os.SEEK_SET)
     for block in samples:
-      file.write(memoryview(np.ascontiguousarray(block)).cast('B'))
+      file.write(np.ascontiguousarray(block).data.cast('B'))
     file.seek(offsets['labels'], os.SEEK_SET)
     file.write(labels_bpm.tobytes())

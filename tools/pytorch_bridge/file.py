@@ -157,7 +157,7 @@ class WindowFile:
     # What lies between windows read is mapped too: the kernel reads ahead.
     if start < self._first_mapped or span_bytes > _MAX_MAPPED_BYTES:
       # The old mapping has to go first; torch.load leaves it in a cycle.
-      self._samples = None
+      del self._samples
       gc.collect()
       self._samples = load(self.path)['samples']
       self._first_mapped = start

@@ -160,10 +160,11 @@ def frame_labels(
   rates_bpm[frames] = labels_bpm
   neighbours = np.flatnonzero(np.diff(chain.starts) == stride)
   rise_bpm = labels_bpm[1:] - labels_bpm[:-1]
-  for step in range(1, stride or 1):
+  num_steps = stride or 1
+  for step in range(1, num_steps):
     rates_bpm[frames[neighbours] + step] = labels_bpm[neighbours] + rise_bpm[
       neighbours
-    ] * np.float32(step / stride)
+    ] * np.float32(step / num_steps)
   return rates_bpm
 
 

@@ -8,7 +8,7 @@ from rppg_tf.model.spatial_cnn import CONV_CHANNELS, build_spatial_cnn
 from rppg_tf.quantisation import calibration
 from tools.n6 import rules
 from tools.tflite import reader
-from tools.tflite.graph import Graph
+from tools.tflite.graph import Graph, Tensor
 
 # Keras' layer whose output is that of each operator, in order.
 LAYERS = ('conv1', 'pool1', 'conv2', 'pool2', 'conv3', 'mean')
@@ -26,10 +26,13 @@ def describe(content: bytes) -> list[dict]:
     weight_zero_points: those that occur. The first entry is the input.
   """
   graph = _graph(content)
-  entries = [('input', '-', graph.tensors[graph.inputs[0]], None)]
+  entries: list[tuple[str, str, Tensor, Tensor | None]] = [
+    ('input', '-', graph.tensors[graph.inputs[0]], None)
+  ]
   for layer, operator in zip(LAYERS, graph.operators, strict=True):
     kernel = graph.input(operator, 1) if operator.name == 'CONV_2D' else None
-    entries.append((layer, operator.name, graph.output(operator), kernel))
+    output = graph.tensors[operator.outputs[0]]
+    entries.append((layer, operator.name, output, kernel))
   described = []
   for layer, operator, output, kernel in entries:
     entry = {
@@ -82,7 +85,7 @@ def int8_outputs(content: bytes, codes: np.ndarray) -> list[np.ndarray]:
   interpreter.invoke()
   outputs = []
   for operator in graph.operators:
-    tensor = graph.output(operator)
+    tensor = graph.tensors[operator.outputs[0]]
     quantisation = (tensor.scales[0], tensor.zero_points[0])
     outputs.append(
       calibration.values(interpreter.get_tensor(tensor.index), quantisation)
@@ -111,19 +114,22 @@ def same_weights_in_float(content: bytes) -> keras.Model:
   Against it, only the rounding of activations is left of the noise.
   """
   graph = _graph(content)
-  num_channels = graph.input(graph.operators[0], 1).shape[0]
+  num_channels = graph.tensors[graph.operators[0].inputs[1]].shape[0]
   model = build_spatial_cnn(
     batch_norm=False, width=num_channels // CONV_CHANNELS[0]
   )
   for layer, operator in zip(LAYERS, graph.operators, strict=True):
     if operator.name != 'CONV_2D':
       continue
-    kernel, bias = graph.input(operator, 1), graph.input(operator, 2)
+    _, kernel, bias = graph.given(operator)
+    assert kernel.data is not None and bias.data is not None
     steps = np.frombuffer(kernel.data, np.int8).reshape(kernel.shape)
     scales = np.array(kernel.scales, np.float32)
     # TFLite: [out, high, wide, in]; Keras: [high, wide, in, out].
     weights = steps.transpose(1, 2, 3, 0) * scales
-    biases = np.frombuffer(bias.data, np.int32) * np.float32(bias.scales)
+    biases = np.frombuffer(bias.data, np.int32) * np.array(
+      bias.scales, np.float32
+    )
     model.get_layer(layer).set_weights([weights, biases])
   return model
 
