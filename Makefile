@@ -82,12 +82,15 @@ demo: $(DEMO)/quantised
 
 # --- Tests ------------------------------------------------------------------
 
+# The variable keeps pyright from asking the network for a newer version.
 lint: .venv/installed
-	@echo "lint: ruff, import-linter, clang-format"
+	@echo "lint: ruff, import-linter, pyright, clang-format"
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check . || $(BIN)/ruff format --check .
 	@mkdir -p build
 	@$(call logged,build/lint_imports.log,$(BIN)/lint-imports)
+	@$(call logged,build/lint_types.log,\
+	  PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --threads 2)
 	@$(MAKE) --no-print-directory -C firmware format-check
 
 test: lint .venv/pytorch .venv/onnx
