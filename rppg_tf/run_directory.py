@@ -12,6 +12,7 @@ confidence.json           below it an estimate is withheld (evaluate)
 """
 
 import importlib.metadata
+import os
 import pathlib
 import platform
 from typing import Any
@@ -30,6 +31,8 @@ HEAD_WEIGHTS = 'head.weights.h5'
 INT8_HEAD_WEIGHTS = 'int8_head.weights.h5'
 INT8_MODEL = 'spatial_int8.tflite'
 CONFIDENCE = 'confidence.json'
+EVALUATION = 'evaluation.json'
+WINDOWS = 'windows.csv'
 
 # The flags that decide what the weights mean.
 MODEL_FLAGS = (
@@ -56,6 +59,11 @@ _PACKAGES = (
 def read_flags(run_dir: pathlib.Path) -> dict[str, Any]:
   """Returns the flags of a run."""
   return _DEFAULT_FLAGS | files.read_json(run_dir / FLAGS)
+
+
+def fold_dirs(run_dir: str | os.PathLike, num_folds: int) -> list[pathlib.Path]:
+  """Returns the runs of a cross-validation, in the order of their folds."""
+  return [pathlib.Path(run_dir) / f'fold{fold}' for fold in range(num_folds)]
 
 
 def check_same(

@@ -1,6 +1,7 @@
-"""Training: what is trained (TrainConfig), and how (train)."""
+"""Training: what is trained (TrainConfig), and how (train, train_folds)."""
 
 from rppg_tf.training.config import TrainConfig
+from rppg_tf.training.cross_validation import train_folds
 from rppg_tf.training.loop import train
 
-__all__ = ['TrainConfig', 'train']
+__all__ = ['TrainConfig', 'train', 'train_folds']

@@ -1,0 +1,249 @@
+"""The two protocols: by subject, over one run or pooled folds, and by window.
+
+By subject is how a model is judged. By window is leaky: see window_split.
+"""
+
+import pathlib
+
+import numpy as np
+
+from rppg_tf import files, run_directory
+from rppg_tf.data import window_split as data_window_split
+from rppg_tf.evaluation import (
+  baselines,
+  confidence,
+  runs,
+  tables,
+  window_lengths,
+  windows,
+)
+from rppg_tf.evaluation.config import EvaluateConfig
+from rppg_tf.evaluation.result import Evaluation
+
+_SPLIT_WORDS = {
+  'test': 'subjects never trained on',
+  'validation': 'subjects that chose the best epoch',
+  'train': 'subjects that it was trained on',
+  'all': 'subjects, all that the data hold',
+}
+
+
+def evaluate(config: EvaluateConfig) -> Evaluation:
+  """Evaluates trained runs beside the unsupervised methods.
+
+  Writes config.json_path and windows.csv beside it, if it says where, and,
+  where validation subjects choose a threshold, confidence.json into the run.
+
+  Raises:
+    InputError: a run or the data are not there, or no window has a label.
+  """
+  path = config.json_path
+  # Before all the work, not after it.
+  if path and config.json:
+    path.parent.mkdir(parents=True, exist_ok=True)
+  if config.split_by == 'window':
+    found = _by_window(config)
+  else:
+    found = _by_subject(config)
+  if path:
+    found.write(path)
+  return found
+
+
+def _by_subject(config: EvaluateConfig) -> Evaluation:
+  """Pools what one run, or every fold's, says of its test subjects."""
+  split = config.tested
+  collected, validation = runs.Collected(), []
+  num_subjects, forms = 0, {}
+  for run_dir in config.run_dirs:
+    runs.check_split_by(run_dir, 'subject')
+    subjects = runs.subjects_of(run_dir, config.data_dir, split)
+    num_subjects += len(subjects)
+    forms = runs.run_estimators(run_dir)
+    found = runs.collect(
+      run_dir, config.data_dir, subjects, {**forms, **baselines.estimators()}
+    )
+    collected.add(found)
+    validation += _validation_rows(config, run_dir, forms, found.rows)
+  windows.check_any(collected.rows)
+  threshold = _threshold(config, list(forms)[-1], validation)
+  names = [*forms, *baselines.estimators(), 'train_mean']
+  title = f'{split}: {num_subjects} {_SPLIT_WORDS[split]}, 10 s windows, BPM'
+  if config.folds:
+    title = f'{config.folds} folds, {title}'
+  return _pooled(config, title, names, collected, threshold)
+
+
+def _validation_rows(
+  config: EvaluateConfig, run_dir: pathlib.Path, forms: dict, rows: list[dict]
+) -> list[dict]:
+  """Returns the windows that the confidence threshold is chosen on.
+
+  Of the form that is nearest to what the board runs; none with --split=all.
+
+  Args:
+    config: says whose windows `rows` are.
+    run_dir: has the validation subjects.
+    forms: estimators by name.
+    rows: of the subjects that are tested.
+  """
+  form = list(forms)[-1]
+  if config.tested == 'validation':
+    return rows
+  subjects = files.read_json(run_dir / run_directory.SPLIT)
+  subjects = subjects.get('validation', [])
+  known = rows and f'{form}_confidence' in rows[0]
+  if config.tested == 'all' or not known or not subjects:
+    return []
+  return runs.collect(
+    run_dir, config.data_dir, subjects, {form: forms[form]}
+  ).rows
+
+
+def _threshold(
+  config: EvaluateConfig, form: str, rows: list[dict]
+) -> dict | None:
+  """Chooses the confidence threshold on validation windows, writes it.
+
+  With --split=all nothing is chosen: the run's own threshold is read, if it
+  has one.
+
+  Returns:
+    What confidence.json holds; None if there is no threshold.
+  """
+  path = config.root_dir / run_directory.CONFIDENCE
+  if config.tested == 'all':
+    return files.read_json(path) if path.is_file() else None
+  if not rows or f'{form}_confidence' not in rows[0]:
+    return None
+  chosen = confidence.choose_threshold(
+    windows.column(rows, f'{form}_confidence'),
+    windows.absolute_error_bpm(rows, form),
+  )
+  subjects = {row['subject'] for row in rows}
+  chosen |= {'form': form, 'subjects': len(subjects)}
+  files.write_json(path, chosen)
+  return chosen
+
+
+def _pooled(
+  config: EvaluateConfig,
+  title: str,
+  names: list[str],
+  collected: runs.Collected,
+  threshold: dict | None,
+) -> Evaluation:
+  """Sums up an evaluation by subject."""
+  rows = collected.rows
+  groups = {}
+  if config.recordings_dir:
+    groups = tables.groups_of_rows(rows, config.recordings_dir)
+  summaries = {name: _summary(rows, groups, name) for name in names}
+  lengths = window_lengths.summarise(collected.length_rows)
+  first_s = float(np.mean(collected.first_estimates_s))
+  about = {
+    'split_by': 'subject',
+    'folds': config.folds,
+    'confidence_threshold': threshold and threshold['threshold'],
+    'first_estimate_s': first_s,
+    'window_length': lengths,
+  }
+  text = '\n\n'.join(
+    [
+      f'{title}\n{tables.error_table(summaries)}',
+      tables.subject_table(
+        {n: s for n, s in summaries.items() if not n.endswith('_rois')}
+      ),
+      *(tables.group_table(summaries, group, group[3:]) for group in groups),
+      'MAE by window length, highest peak of each pulse wave:\n'
+      + tables.length_table(lengths),
+      *_confidence_text(summaries, rows, threshold),
+      f'first estimate: {first_s:.2f} s after the first frame',
+    ]
+  )
+  return Evaluation(summaries, about, rows, text)
+
+
+def _summary(rows: list[dict], groups: dict, name: str) -> dict:
+  """Returns all errors of one estimator."""
+  summary = windows.summarise(rows, name)
+  summary |= tables.errors_by_group(groups, name)
+  if f'{name}_confidence' in rows[0]:
+    summary['coverage'] = confidence.errors_by_coverage(
+      windows.column(rows, f'{name}_confidence'),
+      windows.absolute_error_bpm(rows, name),
+    )
+  return summary
+
+
+def _confidence_text(
+  summaries: dict, rows: list[dict], threshold: dict | None
+) -> list[str]:
+  """Returns paragraphs on what withholding estimates buys."""
+  coverages = {
+    name: summary['coverage']
+    for name, summary in summaries.items()
+    if 'coverage' in summary
+  }
+  if not coverages:
+    return ['no confidence: this head gives none']
+  table = (
+    'MAE of the most confident windows @lowest confidence among them:\n'
+    + tables.coverage_table(coverages)
+  )
+  if not threshold:
+    return [
+      table,
+      'no confidence threshold: the run has no validation subject of 10 s '
+      f'and no {run_directory.CONFIDENCE}',
+    ]
+  form = list(coverages)[-1]
+  here = confidence.errors_at_threshold(
+    windows.column(rows, f'{form}_confidence'),
+    windows.absolute_error_bpm(rows, form),
+    threshold['threshold'],
+  )
+  return [
+    table,
+    f'confidence threshold {threshold["threshold"]:.3f}'
+    f'{_how_chosen(threshold)}\n'
+    f'here {form} reports {here["kept_percent"]:.0f} % of the windows, MAE '
+    f'{here["kept_mae_bpm"]:.2f}; withheld, MAE '
+    f'{here["withheld_mae_bpm"]:.2f}',
+  ]
+
+
+def _how_chosen(threshold: dict) -> str:
+  if 'good_windows' not in threshold:
+    return ''
+  others = threshold['windows'] - threshold['good_windows']
+  return (
+    f': keeps {_share(threshold["kept_good_percent"])} of the '
+    f'{threshold["good_windows"]} windows within 5 BPM, of '
+    f'{threshold["subjects"]} validation subjects, and '
+    f'{_share(threshold["kept_bad_percent"])} of the {others} others'
+  )
+
+
+def _share(percent: float | None) -> str:
+  return 'none' if percent is None else f'{percent:.0f} %'
+
+
+def _by_window(config: EvaluateConfig) -> Evaluation:
+  """Evaluates a run of the leaky protocol."""
+  runs.check_split_by(config.root_dir, 'window')
+  rows = runs.collect_split_by_window(config.root_dir, config.data_dir)
+  windows.check_any(rows)
+  summaries = {
+    name: windows.summarise(rows, name)
+    for name in ('model', *baselines.METHODS, 'subject_mean', 'train_mean')
+  }
+  about = {'split_by': 'window', 'warning': data_window_split.WARNING}
+  text = '\n'.join(
+    f'WARNING: {data_window_split.WARNING}\n{table}\n'
+    for table in (
+      tables.error_table(summaries),
+      tables.subject_table(summaries),
+    )
+  )
+  return Evaluation(summaries, about, rows, text)

@@ -1,0 +1,38 @@
+"""What an evaluation found, as values, files and text."""
+
+import csv
+import dataclasses
+import io
+import pathlib
+from typing import Any
+
+from rppg_tf import files, run_directory
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+  """Errors, and the windows that they are of.
+
+  Attributes:
+    summaries: by estimator, as windows.summarise gives them.
+    about: what evaluation.json says beside: protocol, confidence threshold,
+      errors by window length.
+    rows: one for each window, as windows.csv has them.
+    text: the tables that `rppg_tf.evaluate` prints.
+  """
+
+  summaries: dict[str, dict[str, Any]]
+  about: dict[str, Any]
+  rows: list[dict[str, Any]]
+  text: str
+
+  def write(self, json_path: pathlib.Path) -> None:
+    """Writes the errors as JSON and, beside them, windows.csv."""
+    files.write_json(json_path, self.summaries | self.about)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, self.rows[0].keys(), lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(self.rows)
+    files.write_bytes(
+      json_path.with_name(run_directory.WINDOWS), text.getvalue().encode()
+    )
