@@ -9,8 +9,9 @@ that and the C head), POS, CHROM and GREEN on the mid face (`pos`, `chrom`,
 `green`) and on the ROIs (`pos_rois`, ...), and the mean heart rate of the
 training subjects (`train_mean`).
 
-Writes evaluation.json and windows.csv, and from the validation subjects
-confidence.json: the confidence below which estimates are to be withheld.
+Writes evaluation.json, windows.csv and provenance.json (which recordings were
+rendered), and from the validation subjects confidence.json: the confidence
+below which estimates are to be withheld.
 
 Without --run_dir: the model that ships with the package, on all of the data.
 
@@ -56,8 +57,8 @@ _SPLIT = flags.DEFINE_enum(
 _JSON = flags.DEFINE_string(
   'json',
   None,
-  'Where to write the errors, windows.csv beside it; default '
-  'RUN_DIR/evaluation.json. Needed without --run_dir.',
+  'Where to write the errors, windows.csv and provenance.json beside it; '
+  'default RUN_DIR/evaluation.json. Needed without --run_dir.',
 )
 _RECORDINGS_DIR = flags.DEFINE_string(
   'recordings_dir',

@@ -118,7 +118,7 @@ def render(content: Run, summary: dict, title: str) -> str:
     contract=contract,
     headline=_headline(content),
     comparison=_comparison(content),
-    rendered=_rendered(content),
+    origin=_origin(content),
     split=run_data.evaluated_split(content),
     form_names=_FORM_NAMES,
     short_names=_SHORT_NAMES,
@@ -189,19 +189,18 @@ def _comparison(content: Run) -> str:
   return f'{guess}.'
 
 
-def _rendered(content: Run) -> str | None:
-  """Says so if recordings are rendered, by the numbers of their subjects."""
-  rendered = sum(map(run_data.is_rendered, content.subjects))
-  if not rendered:
-    return None
-  if rendered == len(content.subjects):
+def _origin(content: Run) -> str:
+  """Says where the recordings come from, as far as the data tell."""
+  if not content.num_rendered:
+    return 'The recordings it was tested on are of unknown origin.'
+  if content.num_rendered == len(content.subjects):
     return (
       'The recordings it was tested on are rendered, not filmed: these '
       'figures say nothing of people before a camera.'
     )
   return (
-    f'{rendered} of the {len(content.subjects)} subjects it was tested on are '
-    'rendered, not filmed.'
+    f'{content.num_rendered} of the {len(content.subjects)} subjects it was '
+    'tested on are rendered, not filmed; the others are of unknown origin.'
   )
 
 

@@ -8,6 +8,7 @@ spatial_cnn.weights.h5 head.weights.h5       the best float model
 spatial_int8.tflite int8_head.weights.h5     the INT8 model (export_tflite)
 temporal_head.c temporal_head.h              its head in C
 metrics.json evaluation.json windows.csv     accuracy (evaluate)
+provenance.json           where the evaluated recordings come from (evaluate)
 confidence.json           below it an estimate is withheld (evaluate)
 """
 
@@ -33,6 +34,7 @@ INT8_MODEL = 'spatial_int8.tflite'
 CONFIDENCE = 'confidence.json'
 EVALUATION = 'evaluation.json'
 WINDOWS = 'windows.csv'
+PROVENANCE = 'provenance.json'
 
 # The flags that decide what the weights mean.
 MODEL_FLAGS = (

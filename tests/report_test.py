@@ -56,6 +56,7 @@ def write_run(
       'test': list(subjects),
     },
   )
+  _write_json(run_dir / 'provenance.json', dict.fromkeys(subjects, 'rendered'))
   _write_json(
     run_dir / 'versions.json', {'python': '3.11.2', 'tensorflow': '2.21.0'}
   )
@@ -264,18 +265,23 @@ class ReportTest(unittest.TestCase):
     self.assertNotIn('<script', text)
     self.assertIn(_HOSTILE, ''.join(page.words))
 
-  def test_says_rendered_of_rendered_subjects_only(self):
+  def test_says_rendered_of_what_the_data_call_rendered_only(self):
     _, text = self.standard
     self.assertIn('Not a medical device', text)
     self.assertIn('are rendered, not filmed', text)
-    write_run(self.run_dir, subjects=('subject5', 'subject100', 'kim2024'))
+    path = self.run_dir / 'provenance.json'
+    write_run(self.run_dir, subjects=('subject5', 'subject150', 'kim2024'))
+    for content in ({'subject150': 'unknown'}, {}, None):
+      path.unlink() if content is None else _write_json(path, content)
+      _, text, _ = self.page()
+      self.assertIn('Not a medical device', text)
+      self.assertIn('of unknown origin', text)
+      self.assertNotIn('rendered', text)
+      self.assertNotIn('UBFC', text)
+    _write_json(path, {'subject5': 'rendered', 'subject150': 'unknown'})
     _, text, _ = self.page()
-    self.assertIn('Not a medical device', text)
-    self.assertNotIn('rendered', text)
-    self.assertNotIn('UBFC', text)
-    write_run(self.run_dir, subjects=('subject5', 'subject101'))
-    _, text, _ = self.page()
-    self.assertIn('1 of the 2 subjects', text)
+    self.assertIn('1 of the 3 subjects', text)
+    self.assertIn('the others are of unknown origin', text)
 
   def test_copes_without_int8_forms(self):
     write_run(self.run_dir, forms=('model',), confidence=False)
@@ -429,6 +435,7 @@ class LoadTest(unittest.TestCase):
       ('history.csv', 'epoch\n0\n', "no column 'loss'"),
       ('windows.csv', 'subject,time_s\na,1\n', "no column 'reference_bpm'"),
       ('metrics.json', '{"parameters": 1', 'not JSON'),
+      ('provenance.json', '[]', 'expected a JSON object, got list'),
       ('metrics.json', '{}', "has no 'parameters'"),
       ('split.json', '[]', 'expected a JSON object, got list'),
       ('evaluation.json', '{"model": {}}', "has no 'train_mean'"),
@@ -463,15 +470,6 @@ class NumbersTest(unittest.TestCase):
     )
     self.assertEqual(halves, (8.0, 1.5))
     self.assertIsNone(run_data.mae_by_confidence(np.full(3, 0.5), np.ones(3)))
-
-  def test_rendered_subjects_start_at_101(self):
-    rendered = {
-      name: run_data.is_rendered(name)
-      for name in ('subject49', 'subject100', 'subject101', 'p500', 'subject')
-    }
-    self.assertEqual(
-      [name for name, is_so in rendered.items() if is_so], ['subject101']
-    )
 
 
 if __name__ == '__main__':

@@ -18,7 +18,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import shuffle
 
 from rppg_tf import contract
-from rppg_tf.data import recordings, splits, ubfc
+from rppg_tf.data import dataset, provenance, recordings, splits, ubfc
 from rppg_tf.faces import rois
 from rppg_tf.keras_compat import tf
 
@@ -120,6 +120,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         }
       ),
       supervised_keys=None,
+      metadata=tfds.core.MetadataDict(),
       homepage='https://sites.google.com/view/ybenezeth/ubfcrppg',
     )
 
@@ -145,6 +146,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     # The last of 42 subjects should not fail after all others were decoded.
     for _, folder in found:
       recordings.check_recording(folder)
+    self.info.metadata[dataset.ORIGINS] = {
+      subject: provenance.origin(folder) for subject, folder in found
+    }
     table = splits.read_split_table(_SPLIT_TABLE)
     folders: dict[str, list[Path]] = {}
     for subject, folder in found:

@@ -5,10 +5,10 @@
 
 makes OUTPUT_DIR/DATASET_2/subjectN/ with vid.avi (640x480), ground_truth.txt
 (three lines: PPG, BPM, seconds; one column a frame) and render.json (what was
-drawn: motion, pulse amplitude, tone...). N starts at 101: UBFC's own run from
-1 to 49. A recording depends on --seed and N alone, not on
-how many are made or by how many processes. Its folder appears when it is
-complete.
+drawn: motion, pulse amplitude, tone...), by which a build of the dataset knows
+that they are rendered. N starts at 101: UBFC's own run from 1 to 49. A
+recording depends on --seed and N alone, not on how many are made or by how
+many processes. Its folder appears when it is complete.
 
 Video: Motion-JPEG, quality 95, colour in full resolution. The pulse is a tenth
 of a grey level, and what a codec does to it differs. Measured on 6 renderings
@@ -45,7 +45,7 @@ import numpy as np
 import tqdm
 from absl import flags
 
-from rppg_tf.data import ubfc
+from rppg_tf.data import provenance, ubfc
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 from rppg_tf.parallel.process_pool import process_pool
@@ -107,7 +107,6 @@ _NUM_WORKERS = flags.DEFINE_integer(
 )
 
 DATASET_NAME = 'DATASET_2'
-PARAMETERS_NAME = 'render.json'
 JPEG_QUALITY = 95
 # Of the folder that a recording is in while it is made.
 _SCRATCH_PREFIX = '.rendering_'
@@ -276,7 +275,9 @@ def render_recording(job: Job) -> int:
     _write_video(scratch / ubfc.VIDEO_NAME, renderer, fps)
     truth_path = scratch / ubfc.GROUND_TRUTH_NAME
     _write_ground_truth(truth_path, signals)
-    _write_parameters(scratch / PARAMETERS_NAME, job, parameters, signals)
+    _write_parameters(
+      scratch / provenance.RENDER_PARAMETERS, job, parameters, signals
+    )
     scratch.chmod(0o755)
     scratch.rename(parent / f'subject{job.subject}')
   return len(renderer)

@@ -9,6 +9,9 @@ import tensorflow_datasets as tfds
 from rppg_tf.errors import InputError
 from rppg_tf.keras_compat import tf
 
+# In the build's metadata.json: data.provenance.origin by subject.
+ORIGINS = 'origins'
+
 
 def subjects_by_split(data_dir: str, roi_geometry: str) -> dict[str, list[str]]:
   """Returns the subjects of every split of a build, sorted.
@@ -56,6 +59,20 @@ def load_recordings(
   return examples.filter(
     lambda example: tf.reduce_any(example['subject'] == wanted)
   )
+
+
+def origins(data_dir: str, roi_geometry: str) -> dict[str, str]:
+  """Returns the origin of each subject's recording, of data.provenance.
+
+  Args:
+    data_dir: the --data_dir of `tfds build`.
+    roi_geometry: the dataset's configuration, `inner` or `original`.
+
+  Returns:
+    Without the subjects of which the build does not say it.
+  """
+  metadata = _builder(data_dir, roi_geometry).info.metadata or {}
+  return metadata.get(ORIGINS, {})
 
 
 def recording_times(

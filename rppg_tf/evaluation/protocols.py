@@ -8,6 +8,7 @@ import pathlib
 import numpy as np
 
 from rppg_tf import files, run_directory
+from rppg_tf.data import dataset, provenance
 from rppg_tf.data import window_split as data_window_split
 from rppg_tf.evaluation import (
   baselines,
@@ -31,8 +32,9 @@ _SPLIT_WORDS = {
 def evaluate(config: EvaluateConfig) -> Evaluation:
   """Evaluates trained runs beside the unsupervised methods.
 
-  Writes config.json_path and windows.csv beside it, if it says where, and,
-  where validation subjects choose a threshold, confidence.json into the run.
+  Writes config.json_path, windows.csv and provenance.json beside it, if it says
+  where, and, where validation subjects choose a threshold, confidence.json into
+  the run.
 
   Raises:
     InputError: a run or the data are not there, or no window has a label.
@@ -161,7 +163,16 @@ def _pooled(
       f'first estimate: {first_s:.2f} s after the first frame',
     ]
   )
-  return Evaluation(summaries, about, rows, text)
+  return Evaluation(summaries, about, rows, text, _origins(config, rows))
+
+
+def _origins(config: EvaluateConfig, rows: list[dict]) -> dict[str, str]:
+  """Returns where the recordings come from that the windows are of."""
+  # All folds have the flags of the first.
+  geometry = run_directory.read_flags(config.run_dirs[0])['roi_geometry']
+  known = dataset.origins(config.data_dir, geometry)
+  subjects = dict.fromkeys(row['subject'] for row in rows)
+  return {name: known.get(name, provenance.UNKNOWN) for name in subjects}
 
 
 def _summary(rows: list[dict], groups: dict, name: str) -> dict:
@@ -246,4 +257,4 @@ def _by_window(config: EvaluateConfig) -> Evaluation:
       tables.subject_table(summaries),
     )
   )
-  return Evaluation(summaries, about, rows, text)
+  return Evaluation(summaries, about, rows, text, _origins(config, rows))

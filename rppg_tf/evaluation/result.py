@@ -19,16 +19,21 @@ class Evaluation:
       errors by window length.
     rows: one for each window, as windows.csv has them.
     text: the tables that `rppg_tf.evaluate` prints.
+    origins: where the recordings come from, by subject (data.provenance).
   """
 
   summaries: dict[str, dict[str, Any]]
   about: dict[str, Any]
   rows: list[dict[str, Any]]
   text: str
+  origins: dict[str, str]
 
   def write(self, json_path: pathlib.Path) -> None:
-    """Writes the errors as JSON and, beside them, windows.csv."""
+    """Writes evaluation.json, windows.csv and provenance.json beside it."""
     files.write_json(json_path, self.summaries | self.about)
+    files.write_json(
+      json_path.with_name(run_directory.PROVENANCE), self.origins
+    )
     text = io.StringIO()
     writer = csv.DictWriter(text, self.rows[0].keys(), lineterminator='\n')
     writer.writeheader()

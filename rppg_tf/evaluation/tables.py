@@ -5,11 +5,10 @@ import pathlib
 
 import numpy as np
 
+from rppg_tf.data import provenance
 from rppg_tf.errors import InputError
 from rppg_tf.evaluation import windows
 
-# Written by tools/render_recordings beside a recording.
-RENDER_PARAMETERS = 'render.json'
 _AMPLITUDE_TERCILES = (1 / 3, 2 / 3)
 
 
@@ -155,12 +154,12 @@ def _grouped(rows, label_of: dict[str, str], labels) -> dict[str, list[dict]]:
 
 
 def _render_parameters(folder: pathlib.Path, subject: str) -> dict:
-  found = sorted(folder.glob(f'**/{subject}/{RENDER_PARAMETERS}'))
+  found = sorted(folder.glob(f'**/{subject}/{provenance.RENDER_PARAMETERS}'))
   if len(found) != 1:
     raise InputError(
-      f'{folder}: expected one {subject}/{RENDER_PARAMETERS} at any depth, '
-      f'got {len(found)}; give the --output_dir of tools.render_recordings '
-      'of a checkout'
+      f'{folder}: expected one {subject}/{provenance.RENDER_PARAMETERS} at '
+      f'any depth, got {len(found)}; give the --output_dir of '
+      'tools.render_recordings of a checkout'
     )
   try:
     parameters = json.loads(found[0].read_text(encoding='utf-8'))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rppg_tf import files, run_directory
+from rppg_tf.data import provenance
 from rppg_tf.errors import InputError
 
 # Forms of a model as `rppg_tf.evaluate` names them, nearest to the board last;
@@ -25,9 +26,8 @@ _MADE_BY = {
   run_directory.INT8_MODEL: '`python -m tools.export_tflite` in a checkout',
   'evaluation.json': '`python -m rppg_tf.evaluate`',
   'windows.csv': '`python -m rppg_tf.evaluate`',
+  run_directory.PROVENANCE: '`python -m rppg_tf.evaluate`',
 }
-# tools/render_recordings numbers its subjects from here on.
-_FIRST_RENDERED_SUBJECT = 101
 # CSVLogger writes NA where an epoch has no such value.
 _NO_VALUE = ('', 'NA')
 
@@ -45,6 +45,7 @@ class Run:
     flags: flags.json.
     split: subjects of train, validation, test.
     versions: by package.
+    origins: where recordings come from, by subject (data.provenance).
     tflite_bytes: size of the INT8 model; None if it was not exported.
   """
 
@@ -56,6 +57,7 @@ class Run:
   flags: dict[str, Any]
   split: dict[str, list[str]]
   versions: dict[str, str]
+  origins: dict[str, str]
   tflite_bytes: int | None
 
   @property
@@ -72,6 +74,12 @@ class Run:
   def subjects(self) -> list[str]:
     """Evaluated subjects, subject9 before subject10."""
     return sorted(set(self.subject.tolist()), key=_natural_order)
+
+  @property
+  def num_rendered(self) -> int:
+    """How many of the subjects are known to be rendered."""
+    origins = [self.origins.get(name) for name in self.subjects]
+    return origins.count(provenance.RENDERED)
 
 
 def load(run_dir: pathlib.Path) -> Run:
@@ -109,6 +117,7 @@ def load(run_dir: pathlib.Path) -> Run:
     flags=flags,
     split=split,
     versions=versions,
+    origins=_origins(run_dir),
     tflite_bytes=_tflite_bytes(run_dir, evaluation),
   )
 
@@ -148,12 +157,6 @@ def evaluated_split(run: Run) -> str | None:
     if set(run.subjects) <= set(run.split.get(name, ())):
       return name
   return None
-
-
-def is_rendered(subject: str) -> bool:
-  """Tells by its name whether tools/render_recordings made a subject."""
-  match = re.fullmatch(r'subject([0-9]+)', subject)
-  return bool(match) and int(match[1]) >= _FIRST_RENDERED_SUBJECT
 
 
 def agreement(
@@ -218,6 +221,13 @@ def _read_object(run_dir, name: str, members: tuple[str, ...]) -> dict:
     if member not in content:
       raise InputError(f'{path}: has no {member!r}; run {_made_by(name)} again')
   return content
+
+
+def _origins(run_dir: pathlib.Path) -> dict[str, str]:
+  """Reads what evaluate has noted; nothing is known without it."""
+  if not (run_dir / run_directory.PROVENANCE).is_file():
+    return {}
+  return _read_object(run_dir, run_directory.PROVENANCE, ())
 
 
 def _read_table(path: pathlib.Path, needed: tuple[str, ...]) -> list[dict]:

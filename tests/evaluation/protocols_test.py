@@ -37,10 +37,12 @@ def test_a_run_is_evaluated_and_nothing_trained(work, run_dir):
   assert written['green']['mae_bpm'] == found.summaries['green']['mae_bpm']
   with (run_dir / run_directory.WINDOWS).open(newline='') as file:
     assert len(list(csv.DictReader(file))) == len(found.rows)
+  assert found.origins == {'subject105': 'unknown'}
   after = {path.name for path in run_dir.iterdir()}
   assert after - before == {
     run_directory.EVALUATION,
     run_directory.WINDOWS,
+    run_directory.PROVENANCE,
     run_directory.CONFIDENCE,
   }
   assert (run_dir / run_directory.HEAD_WEIGHTS).read_bytes() == weights

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 import tfds_ubfc
-from rppg_tf.data import recordings, ubfc
+from rppg_tf.data import dataset, recordings, ubfc
 from tests.support import commands
 from tests.support.fake_recordings import (
   edit_line,
@@ -29,6 +29,7 @@ _SUBJECTS = {
   'UBFC/DATASET_2/subject4': 90,
   'UBFC/DATASET_2/subject105': 110,
 }
+_RENDERED = 'DATASET_2/subject3'
 
 _BEAM_OPTIONS = (
   '--beam_pipeline_options=runner=DirectRunner,'
@@ -43,6 +44,8 @@ def _write_recordings(root):
       num_frames=120 + position,
       rate_bpm=rate_bpm,
     )
+  # By its name subject105 might be rendered: only this one is.
+  (pathlib.Path(root) / _RENDERED / 'render.json').write_text('{}')
 
 
 def _build(manual_dir, data_dir, config='inner'):
@@ -137,6 +140,18 @@ class BuiltDatasetTest(tfds.testing.TestCase):
     self.assertCountEqual(subjects['train'], ['subject1', 'subject3'])
     self.assertEqual(subjects['validation'], ['subject105'])
     self.assertEqual(subjects['test'], ['subject4'])
+
+  def test_the_build_knows_what_was_rendered(self):
+    expected = {'subject3': 'rendered'} | dict.fromkeys(
+      ('subject1', 'subject4', 'subject105'), 'unknown'
+    )
+    data_dir = self._root / 'data'
+    self.assertEqual(dataset.origins(data_dir, 'inner'), expected)
+    # A build of before there were origins.
+    shutil.copytree(data_dir, self._root / 'before')
+    path = self._root / 'before/tfds_ubfc/inner/2.0.0/metadata.json'
+    path.unlink()
+    self.assertEqual(dataset.origins(self._root / 'before', 'inner'), {})
 
   def test_examples_are_what_was_read_bit_by_bit(self):
     builder = tfds.builder_from_directory(
