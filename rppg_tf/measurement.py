@@ -24,7 +24,7 @@ from rppg_tf.inference.estimates import HeadRun
 from rppg_tf.inference.meter import Estimate, Excerpt, HeartRateMeter
 from rppg_tf.parallel import prefetch
 from rppg_tf.parallel.opencv_threads import one_opencv_thread
-from rppg_tf.signals import background, chrominance
+from rppg_tf.signals import background, beats, chrominance
 from rppg_tf.video import file as video_file
 from rppg_tf.video import timestamps
 from rppg_tf.video.reader import VideoReader
@@ -52,8 +52,10 @@ class Measurement:
     backend: `int8` or `keras`.
     run_dir: the model's run directory.
     confidence_threshold: below it an estimate is rejected.
-    estimates: one a second, each over the 10 s before.
+    estimates: one a second, each over the 10 s before, or less at first.
     pulse: float32 [samples], the pulse wave on a 30 Hz grid, no unit.
+    beats: their times in seconds from the first frame, and how likely each is
+      one, float64 [beats] in [0, 1].
     num_frames: frames that were read.
     frames_lost: frames that could not be read.
     face_found_share: share of the frames with a face, in [0, 1].
@@ -68,6 +70,7 @@ class Measurement:
   confidence_threshold: float
   estimates: tuple[Estimate, ...]
   pulse: np.ndarray
+  beats: beats.Beats
   num_frames: int
   frames_lost: int
   face_found_share: float
@@ -89,6 +92,11 @@ class Measurement:
   def bpm(self) -> np.ndarray:
     """Heart rates, float64 [estimates], NaN where rejected."""
     return self._column('bpm')
+
+  @property
+  def newest_bpm(self) -> np.ndarray:
+    """Heart rates of five beats, float64 [estimates], NaN where not known."""
+    return self._column('newest_bpm')
 
   @property
   def raw_bpm(self) -> np.ndarray:
@@ -173,6 +181,7 @@ def measure(
     confidence_threshold=threshold,
     estimates=tuple(meter.estimates),
     pulse=recorder.pulse(),
+    beats=meter.beats,
     num_frames=meter.num_frames,
     frames_lost=num_lost,
     face_found_share=meter.num_face_frames / meter.num_frames,
@@ -220,6 +229,11 @@ class Meter:
     """All estimates so far."""
     return tuple(self._meter.estimates)
 
+  @property
+  def beats(self) -> beats.Beats:
+    """All beats so far, seconds from the first frame; each is 1 s late."""
+    return self._meter.beats
+
   def push(self, frame_bgr: np.ndarray, time_s: float) -> list[Estimate]:
     """Takes the next frame.
 
@@ -229,7 +243,7 @@ class Meter:
 
     Returns:
       The estimates that fell due: one a second from 10 s on, `bpm` None where
-      the estimate is rejected.
+      the estimate is rejected; from 3 s on where five beats are believed.
 
     Raises:
       ValueError: not such a frame, or the time is not finite or decreases.

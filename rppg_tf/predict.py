@@ -4,9 +4,10 @@
   python -m rppg_tf.predict a.mp4 b.mp4 --json=FOLDER
   python -m rppg_tf.predict --camera=0
 
-A rate is estimated from the last 10 s, every second. It is withheld while its
-confidence is below the model's threshold, or if no face was seen for more
-than 1 s of the 10. Of many faces the largest is measured.
+A rate is estimated from the beats of the last 10 s, every second; the first
+ones from five beats, after 3 to 6 s. It is rejected where its confidence is
+below the model's threshold, or if no face was seen for more than 1 s of the 10.
+Of many faces the largest is measured.
 
 Of several videos each gets one line, and its files in the folders given.
 
@@ -22,6 +23,7 @@ import sys
 import threading
 
 import cv2
+import numpy as np
 from absl import flags
 
 from rppg_tf import measurement
@@ -67,6 +69,12 @@ _JSON = flags.DEFINE_string(
 _CSV = flags.DEFINE_string(
   'csv', None, 'Where to write the estimates; a folder for several videos.'
 )
+_BEATS = flags.DEFINE_string(
+  'beats',
+  None,
+  'Where to write the beats as CSV: seconds from the first frame, quality; a '
+  'folder for several videos.',
+)
 _PLOT = flags.DEFINE_string(
   'plot',
   None,
@@ -83,7 +91,12 @@ def main(words: list[str] | None = None) -> int | None:
   sources = _sources(words or [])
   _set_up_opencv()
   names = [_name(source) for source in sources]
-  wanted = {'json': _JSON.value, 'csv': _CSV.value, 'plot': _PLOT.value}
+  wanted = {
+    'json': _JSON.value,
+    'csv': _CSV.value,
+    'beats': _BEATS.value,
+    'plot': _PLOT.value,
+  }
   planned = prediction_files.plan(names, wanted)
   codes = set()
   for source, files in zip(sources, planned, strict=True):
@@ -143,7 +156,7 @@ def _measure(
     )
   result = _result(found)
   print(_line(result) if is_one_of_many else _summary(result))
-  prediction_files.write(files, result, list(found.estimates), found.excerpt)
+  prediction_files.write(files, result, found.excerpt)
   for path in files.values() if not is_one_of_many else ():
     print(f'written: {path}')
 
@@ -181,6 +194,13 @@ def _result(found: measurement.Measurement) -> dict:
     'frames_per_s': found.frames_per_s,
     'realtime_factor': found.duration_s / found.took_s,
     'estimates': [estimate._asdict() for estimate in found.estimates],
+    'beats': [
+      {'time_s': float(time_s), 'quality': float(quality)}
+      for time_s, quality in zip(*found.beats, strict=True)
+    ],
+    'rr_s': np.diff(found.beats.time_s).tolist(),
+    'pulse': found.pulse.tolist(),
+    'pulse_time_s': found.pulse_time_s.tolist(),
     **heart_rate.summarise(list(found.estimates)),
   }
 

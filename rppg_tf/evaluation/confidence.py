@@ -1,8 +1,10 @@
-"""When to withhold an estimate: the threshold, and what withholding buys.
+"""When to reject an estimate: the threshold, and what rejecting buys.
 
-The threshold is chosen on windows of validation subjects, never on those that
-it is then judged by. `rppg_tf.evaluate` writes it to RUN_DIR/confidence.json;
-`rppg_tf.predict` withholds what lies below.
+The signal quality is the probability that an estimate is within 5 BPM: what is
+less likely than 0.8 is rejected. Where the windows of validation subjects show
+that this is not strict enough for a run, the threshold is higher; it is never
+chosen on those that it is then judged by. `rppg_tf.evaluate` writes it to
+RUN_DIR/confidence.json; `rppg_tf.predict` rejects what lies below.
 """
 
 import math
@@ -11,17 +13,19 @@ import numpy as np
 
 # An estimate is good if it is this close to the reference.
 GOOD_BPM = 5.0
-# Share of the good estimates that the threshold must let through.
-KEPT_SHARE = 0.9
+# What is less likely to be good is rejected.
+MIN_THRESHOLD = 0.8
+# Share of good ones among the estimates that are let through.
+GOOD_SHARE = 0.98
 COVERAGES_PERCENT = (100, 90, 80, 70, 50)
-# Of a model that is right nowhere, every estimate is withheld.
-_WITHHOLD_ALL = 1.0
+# Of a model that is right nowhere, every estimate is rejected.
+_REJECT_ALL = 1.0
 
 
 def choose_threshold(
   confidence: np.ndarray, absolute_error_bpm: np.ndarray
 ) -> dict[str, float | int | None]:
-  """Returns the highest threshold that keeps 90 % of the good windows.
+  """Returns the lowest threshold by which 98 % of what is kept is good.
 
   Args:
     confidence: float [windows] in [0, 1], of validation subjects.
@@ -29,19 +33,23 @@ def choose_threshold(
 
   Returns:
     {threshold, windows, good_windows, kept_good_percent, kept_bad_percent}:
-    an estimate is reported if its confidence is at or above `threshold`. With
-    no good window, the threshold is 1. A share of no window is None.
+    an estimate is reported if its confidence is at or above `threshold`, which
+    is 0.8 at least, and 1 if none does. A share of no window is None.
   """
   confidence = np.asarray(confidence, np.float64)
   good = np.asarray(absolute_error_bpm) <= GOOD_BPM
-  falling = np.sort(confidence[good])[::-1]
-  threshold = _WITHHOLD_ALL
-  if falling.size:
-    threshold = float(falling[math.ceil(KEPT_SHARE * falling.size) - 1])
+  threshold = _REJECT_ALL
+  for value in np.sort(np.append(confidence, MIN_THRESHOLD)):
+    kept = confidence >= value
+    if value >= MIN_THRESHOLD and np.sum(kept & good) >= max(
+      GOOD_SHARE * np.sum(kept), 1
+    ):
+      threshold = float(value)
+      break
   return {
     'threshold': threshold,
     'windows': int(confidence.size),
-    'good_windows': int(falling.size),
+    'good_windows': int(np.sum(good)),
     'kept_good_percent': _percent(confidence[good] >= threshold),
     'kept_bad_percent': _percent(confidence[~good] >= threshold),
   }

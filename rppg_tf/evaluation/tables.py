@@ -13,15 +13,20 @@ _AMPLITUDE_TERCILES = (1 / 3, 2 / 3)
 
 
 def error_table(summaries: dict[str, dict]) -> str:
-  """Returns the errors over all windows, an estimator a line."""
+  """Returns the errors over all windows, an estimator a line.
+
+  `spectrum` is the MAE of the same waves read by their spectra.
+  """
   lines = [
-    f'{"":13}{"MAE":>7}{"95 % interval":>16}{"RMSE":>7}{"MAPE %":>8}'
+    f'{"":13}{"MAE":>7}{"95 % interval":>16}{"spectrum":>10}{"RMSE":>7}'
+    f'{"MAPE %":>8}'
     f'{"r":>8}{"+- s.e.":>8}{"<=3 %":>7}{"<=5 %":>7}{"SNR dB":>8}{"windows":>9}'
   ]
   for name, errors in summaries.items():
     low, high = errors['mae_interval_bpm']
     lines.append(
       f'{name:13}{errors["mae_bpm"]:7.2f}{low:8.2f} -{high:6.2f}'
+      f'{errors.get("spectrum_mae_bpm", float("nan")):10.2f}'
       f'{errors["rmse_bpm"]:7.2f}{errors["mape_percent"]:8.2f}'
       f'{errors["pearson_r"]:8.3f}{errors["pearson_r_standard_error"]:8.3f}'
       f'{errors["within_3_bpm_percent"]:7.1f}'

@@ -13,7 +13,7 @@ from rppg_tf.errors import InputError
 from rppg_tf.evaluation import metrics
 from rppg_tf.inference import estimates as inference_estimates
 from rppg_tf.inference import estimators as inference_estimators
-from rppg_tf.signals import resampling
+from rppg_tf.signals import readout, resampling
 
 
 def reference_bpm(heart_rate_bpm, timestamp_s) -> np.ndarray:
@@ -97,7 +97,9 @@ def window_rows(
 
   Returns:
     {subject, time_s, reference_bpm, train_mean, and for each estimator its
-    BPM, NAME_confidence and, where it has a pulse, NAME_snr_db}.
+    BPM; where it has a pulse, that is read by beats (signals/readout.py),
+    beside NAME_spectrum, the BPM of the spectrum, NAME_snr_db and
+    NAME_confidence, the signal quality}.
   """
   reference = reference_bpm(
     recording['heart_rate_bpm'], recording['timestamp_s']
@@ -107,13 +109,7 @@ def window_rows(
     'train_mean': np.full(len(reference), training_mean_bpm),
   }
   for name, estimate in estimates.items():
-    columns[name] = estimate.heart_rate_bpm
-    if estimate.confidence is not None:
-      columns[f'{name}_confidence'] = estimate.confidence
-    if estimate.pulse is not None:
-      columns[f'{name}_snr_db'] = metrics.pulse_snr_db(
-        inference_estimates.pulse_windows(estimate.pulse), reference
-      )
+    columns |= _columns(name, estimate, reference)
   subject = recording['subject'].decode()
   return [
     {
@@ -125,12 +121,47 @@ def window_rows(
   ]
 
 
+def _columns(
+  name: str, estimate: inference_estimates.Estimates, reference: np.ndarray
+) -> dict[str, np.ndarray]:
+  """Returns an estimator's columns of window_rows, float [windows] each."""
+  if estimate.pulse is None:
+    found = {name: estimate.heart_rate_bpm}
+    if estimate.confidence is not None:
+      found[f'{name}_confidence'] = estimate.confidence
+    return found
+  spectral = [
+    readout.Spectral(float(bpm), float(confidence))
+    for bpm, confidence in zip(
+      estimate.heart_rate_bpm,
+      # Unsupervised methods have none, and their quality is not asked for.
+      np.zeros(len(reference))
+      if estimate.confidence is None
+      else estimate.confidence,
+      strict=True,
+    )
+  ]
+  ends = inference_estimates.window_ends(len(estimate.pulse))
+  readings = readout.read_windows(estimate.pulse, ends, spectral)
+  columns = {
+    name: np.array([reading.bpm for reading in readings]),
+    f'{name}_spectrum': estimate.heart_rate_bpm,
+    f'{name}_snr_db': metrics.pulse_snr_db(
+      inference_estimates.pulse_windows(estimate.pulse), reference
+    ),
+  }
+  if estimate.confidence is not None:
+    columns[f'{name}_confidence'] = np.array([r.quality for r in readings])
+  return columns
+
+
 def summarise(rows: list[dict], name: str) -> dict:
   """Errors of one estimator over all windows, and per subject.
 
   Returns:
-    metrics.heart_rate_errors of all windows, snr_db (the mean) where the
-    estimator has a pulse, mae_interval_bpm (95 %, [low, high]), and
+    metrics.heart_rate_errors of all windows; where the estimator has a pulse,
+    snr_db (the mean) and spectrum_mae_bpm (MAE by the spectrum in place of the
+    beats); mae_interval_bpm (95 %, [low, high]), and
     per_subject: the same without the interval, by subject.
   """
   summary = errors(rows, name)
@@ -154,6 +185,9 @@ def errors(rows: list[dict], name: str) -> dict:
   )
   if f'{name}_snr_db' in rows[0]:
     found['snr_db'] = float(np.mean(column(rows, f'{name}_snr_db')))
+    found['spectrum_mae_bpm'] = float(
+      np.mean(absolute_error_bpm(rows, f'{name}_spectrum'))
+    )
   return found
 
 

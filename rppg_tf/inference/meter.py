@@ -17,21 +17,25 @@ from rppg_tf.errors import InputError
 from rppg_tf.faces import stabiliser
 from rppg_tf.inference import backends
 from rppg_tf.inference.frame_batches import Batch
+from rppg_tf.signals import beats, readout
 from rppg_tf.video.jpeg_frame import decoded
 
 
 class Estimate(NamedTuple):
-  """The heart rate over the 10 s up to `time_s`.
+  """The heart rate over the 10 s up to `time_s`, or less at first.
 
   Attributes:
-    time_s: seconds from the first frame, 10, 11, 12, ...
-    bpm: None while withheld.
-    raw_bpm: what the model says in any case.
-    confidence: in [0, 1].
+    time_s: seconds from the first frame: 10, 11, 12, ..., and before that those
+      from 3 on at which five beats are believed.
+    bpm: mean heart rate; None where rejected.
+    newest_bpm: over the last five beats; None where rejected or not known.
+    raw_bpm: the mean heart rate, also where rejected.
+    confidence: signal quality in [0, 1]: how likely raw_bpm is within 5 BPM.
   """
 
   time_s: float
   bpm: float | None
+  newest_bpm: float | None
   raw_bpm: float
   confidence: float
 
@@ -41,7 +45,7 @@ class Excerpt(NamedTuple):
 
   Attributes:
     estimate: the estimate.
-    pulse: float32 [300], the 10 s that it was made of.
+    pulse: float32 [300], the 10 s that it was made of; fewer at first.
     frame_bgr: uint8 (height, width, 3), a frame of that moment.
     box: face box in it.
     roi_geometry: a key of face_rois.ROI_GEOMETRIES_PERCENT.
@@ -57,12 +61,13 @@ class Excerpt(NamedTuple):
 class HeartRateMeter:
   """Batches of one video → estimates.
 
-  An estimate is withheld (bpm None) if its confidence is below the threshold,
+  An estimate is rejected (bpm None) if its confidence is below the threshold,
   or if in its 10 s no face was seen for more than 1 s: a frame without
-  face_found, or more than 1 s from one frame to the next.
+  face_found, or more than 1 s from one frame to the next. Before 10 s what
+  would be rejected is no estimate.
 
   Attributes:
-    estimates: list of Estimate, one a second from 10 s on.
+    estimates: list of Estimate, one a second.
     num_frames: frames taken.
     num_face_frames: those with a face.
     elapsed_s: time of the newest frame, seconds from the first; once finished
@@ -74,8 +79,10 @@ class HeartRateMeter:
   def __init__(self, backend: backends.Backend, confidence_threshold: float):
     self._backend = backend
     self._threshold = confidence_threshold
+    self._reader = readout.PulseReader()
     self._pulse = np.empty(0, np.float32)
     self._num_samples = 0
+    self._next_s = readout.MIN_WINDOW_S
     self._faceless_s: list[tuple[float, float]] = []
     self._last: Batch | None = None
     self._shown_s = 0.0
@@ -106,29 +113,46 @@ class HeartRateMeter:
     if self._last is None:
       return []
     end_s = np.array([self.elapsed_s + self._shown_s])
-    return self._advance(self._last._replace(elapsed_s=end_s))
+    fresh = self._advance(self._last._replace(elapsed_s=end_s))
+    self._reader.finish()
+    return fresh
+
+  @property
+  def beats(self) -> beats.Beats:
+    """Beats so far, seconds from the first frame; each is 1 s late."""
+    return self._reader.beats
 
   def _advance(self, batch: Batch) -> list[Estimate]:
     self.elapsed_s = float(batch.elapsed_s[-1])
     result = self._backend.push(batch.codes, batch.colour, batch.elapsed_s)
-    pulse = np.concatenate([self._pulse, result.pulse])
-    first_sample = self._num_samples - len(self._pulse)
-    self._num_samples += len(result.pulse)
+    spectral = map(
+      readout.Spectral,
+      result.heart_rate_bpm.tolist(),
+      result.confidence.tolist(),
+    )
     fresh = []
-    for bpm, share in zip(
-      result.heart_rate_bpm, result.confidence, strict=True
-    ):
-      estimate = self._estimate(float(bpm), float(share))
-      self.estimates.append(estimate)
-      fresh.append(estimate)
-      end = round(estimate.time_s * contract.GRID_RATE_HZ) - first_sample
-      self._keep_best(
-        estimate, pulse[end - contract.WINDOW_SAMPLES : end], batch
-      )
-    self._pulse = pulse[-contract.WINDOW_SAMPLES :]
-    start_s, _ = self._next_window_s()
+    rest = result.pulse
+    while self._num_samples + len(rest) >= self._next_s * contract.GRID_RATE_HZ:
+      due = self._next_s * contract.GRID_RATE_HZ - self._num_samples
+      self._take(rest[:due])
+      rest = rest[due:]
+      is_whole = self._next_s >= contract.WINDOW_S
+      estimate = self._estimate(next(spectral) if is_whole else None)
+      self._next_s += contract.WINDOW_STRIDE_S
+      if estimate is not None:
+        fresh.append(estimate)
+        self._keep_best(estimate, batch)
+    self._take(rest)
+    self.estimates += fresh
+    start_s = self._next_s - contract.WINDOW_S
     self._faceless_s = [span for span in self._faceless_s if span[1] >= start_s]
     return fresh
+
+  def _take(self, pulse: np.ndarray) -> None:
+    self._reader.push(pulse)
+    self._num_samples += len(pulse)
+    self._pulse = np.concatenate([self._pulse, pulse])
+    self._pulse = self._pulse[-contract.WINDOW_SAMPLES :]
 
   def _note_faceless(self, batch: Batch) -> None:
     """Remembers the spans in which no face was seen, (from, to) in s."""
@@ -141,20 +165,29 @@ class HeartRateMeter:
       elif not found:
         self._faceless_s.append((end_s, end_s))
 
-  def _next_window_s(self) -> tuple[float, float]:
-    start_s = len(self.estimates) * contract.WINDOW_STRIDE_S
-    return float(start_s), float(start_s + contract.WINDOW_S)
-
-  def _estimate(self, bpm: float, share: float) -> Estimate:
-    start_s, end_s = self._next_window_s()
+  def _estimate(self, spectral: readout.Spectral | None) -> Estimate | None:
+    reading = self._reader.read(spectral)
+    if reading is None:
+      return None
+    end_s = float(self._next_s)
     faceless = any(
-      since_s < end_s and until_s >= start_s
+      since_s < end_s and until_s >= end_s - contract.WINDOW_S
       for since_s, until_s in self._faceless_s
     )
-    withheld = faceless or not share >= self._threshold
-    return Estimate(end_s, None if withheld else bpm, bpm, share)
+    rejected = faceless or not reading.quality >= self._threshold
+    if rejected and spectral is None:
+      return None
+    newest_bpm = reading.newest_bpm
+    is_known = not rejected and math.isfinite(newest_bpm)
+    return Estimate(
+      end_s,
+      None if rejected else reading.bpm,
+      newest_bpm if is_known else None,
+      reading.bpm,
+      reading.quality,
+    )
 
-  def _keep_best(self, estimate, pulse, batch) -> None:
+  def _keep_best(self, estimate: Estimate, batch: Batch) -> None:
     def rank(candidate: Estimate):
       return candidate.bpm is not None, candidate.confidence
 
@@ -164,7 +197,7 @@ class HeartRateMeter:
     frame_bgr = decoded(batch.frame)
     if frame_bgr is not None:
       self.excerpt = Excerpt(
-        estimate, pulse.copy(), frame_bgr, batch.box, batch.roi_geometry
+        estimate, self._pulse, frame_bgr, batch.box, batch.roi_geometry
       )
 
 

@@ -1,7 +1,8 @@
 """One measurement as a chart: PNG, or a page that needs nothing beside it.
 
-Heart rate and confidence over time; of the most confident estimate its pulse
-wave, the spectrum of that, and a frame with the face box and the ROIs.
+Heart rate and confidence over time, and the intervals from beat to beat; of the
+most confident estimate its pulse wave with the beats, the spectrum of that, and
+a frame with the face box and the ROIs.
 """
 
 import io
@@ -20,6 +21,7 @@ from rppg_tf.faces import rois
 from rppg_tf.inference.meter import Excerpt
 from rppg_tf.reporting import charts as report_charts
 from rppg_tf.signals import spectrum
+from rppg_tf.signals.beat_rate import MIN_QUALITY
 
 _REPORTED = report_charts.COLOURS['model']
 _WITHHELD = report_charts.COLOURS['reference']
@@ -28,7 +30,7 @@ _SHADE = '#eef1f4'
 _BOX_COLOUR = '#ffd23f'
 _ROI_COLOURS = ('#4dd0e1', '#ff8a65', '#aed581')
 
-_PAGE_IN = (11.0, 8.2)
+_PAGE_IN = (11.0, 10.4)
 _DPI = 110
 _WIDE_IN = (9.6, 4.2)
 _SMALL_IN = (4.6, 2.7)
@@ -48,12 +50,13 @@ def png(result: dict, excerpt: Excerpt) -> bytes:
   with matplotlib.rc_context(report_charts.STYLE):
     figure = Figure(figsize=_PAGE_IN, layout='constrained')
     above, below = figure.subfigures(
-      2, 1, squeeze=False, height_ratios=(3, 2)
+      2, 1, squeeze=False, height_ratios=(6, 5)
     ).ravel()
     _draw_over_time(above, result)
-    draw_below = (_draw_pulse, _draw_spectrum, _draw_frame)
-    for column, draw in enumerate(draw_below, 1):
-      draw(below.add_subplot(1, 3, column), excerpt)
+    for axes, draw in zip(
+      below.subplots(2, 2).ravel(), _SMALL_CHARTS.values(), strict=True
+    ):
+      draw(axes, result, excerpt)
     figure.suptitle(_headline(result), fontsize=14, fontweight='semibold')
     content = io.BytesIO()
     figure.savefig(content, format='png', dpi=_DPI)
@@ -62,15 +65,13 @@ def png(result: dict, excerpt: Excerpt) -> bytes:
 
 def html(result: dict, excerpt: Excerpt) -> bytes:
   """Draws all on a page; arguments as `png`."""
-  charts = {'pulse': _draw_pulse, 'spectrum': _draw_spectrum}
-  charts['frame'] = _draw_frame
   svg = {
     name: _svg(
       name,
       _SMALL_IN,
-      lambda figure, draw=draw: draw(figure.add_subplot(), excerpt),
+      lambda figure, draw=draw: draw(figure.add_subplot(), result, excerpt),
     )
-    for name, draw in charts.items()
+    for name, draw in _SMALL_CHARTS.items()
   }
   svg['over_time'] = _svg(
     'over_time', _WIDE_IN, lambda figure: _draw_over_time(figure, result)
@@ -202,24 +203,54 @@ def _draw_confidence(axes: Axes, result: dict) -> None:
   )
 
 
-def _draw_pulse(axes: Axes, excerpt: Excerpt | None) -> None:
+def _draw_pulse(axes: Axes, result: dict, excerpt: Excerpt | None) -> None:
   if excerpt is None:
     _say(axes, 'Pulse wave', _NO_EXCERPT)
     return
   end_s = excerpt.estimate.time_s
-  time_s = end_s - contract.WINDOW_S + _sample_times()
+  num_samples = len(excerpt.pulse)
+  time_s = end_s + np.arange(-num_samples, 0) / contract.GRID_RATE_HZ
   axes.plot(time_s, excerpt.pulse, color=_PULSE, linewidth=1.3)
+  beat_s = np.array([beat['time_s'] for beat in result['beats']])
+  beat_s = beat_s[(beat_s >= time_s[0]) & (beat_s <= time_s[-1])]
+  axes.plot(
+    beat_s,
+    np.interp(beat_s, time_s, excerpt.pulse),
+    'o',
+    color=_REPORTED,
+    markersize=5,
+  )
   axes.set_xlim(time_s[0], end_s)
   axes.set_yticks([])
   axes.set_xlabel('time, s')
-  axes.set_title('Pulse wave, most confident 10 s', loc='left')
+  axes.set_title('Pulse wave and beats, most confident 10 s', loc='left')
 
 
-def _sample_times() -> np.ndarray:
-  return np.arange(contract.WINDOW_SAMPLES) / contract.GRID_RATE_HZ
+def _draw_intervals(axes: Axes, result: dict, _: Excerpt | None) -> None:
+  """Draws the tachogram; a believed beat at either end makes a dot full."""
+  beat_s = np.array([beat['time_s'] for beat in result['beats']])
+  believed = np.array([b['quality'] >= MIN_QUALITY for b in result['beats']])
+  if len(beat_s) < 2:
+    _say(axes, 'From beat to beat', 'no beats')
+    return
+  rr_s = np.diff(beat_s)
+  good = believed[1:] & believed[:-1]
+  axes.plot(beat_s[1:], rr_s, '-', color=_SHADE, linewidth=1, zorder=0)
+  for chosen, style in ((good, 'full'), (~good, 'none')):
+    axes.plot(
+      beat_s[1:][chosen],
+      rr_s[chosen],
+      'o',
+      color=_REPORTED,
+      fillstyle=style,
+      markersize=4,
+    )
+  axes.set_ylim(0, max(1.5, 1.05 * float(np.max(rr_s))))
+  axes.set_xlabel('time, s')
+  axes.set_title('From beat to beat, s (hollow: not believed)', loc='left')
 
 
-def _draw_spectrum(axes: Axes, excerpt: Excerpt | None) -> None:
+def _draw_spectrum(axes: Axes, _: dict, excerpt: Excerpt | None) -> None:
   if excerpt is None:
     _say(axes, 'Its spectrum', _NO_EXCERPT)
     return
@@ -236,7 +267,7 @@ def _draw_spectrum(axes: Axes, excerpt: Excerpt | None) -> None:
   )
 
 
-def _draw_frame(axes: Axes, excerpt: Excerpt | None) -> None:
+def _draw_frame(axes: Axes, _: dict, excerpt: Excerpt | None) -> None:
   axes.set_axis_off()
   if excerpt is None:
     _say(axes, 'Face and regions', _NO_EXCERPT)
@@ -275,6 +306,13 @@ def _say(axes: Axes, title: str, text: str) -> None:
   axes.text(0.5, 0.5, text, ha='center', transform=axes.transAxes)
 
 
+_SMALL_CHARTS = {
+  'pulse': _draw_pulse,
+  'intervals': _draw_intervals,
+  'spectrum': _draw_spectrum,
+  'frame': _draw_frame,
+}
+
 _PAGE = """\
 <!doctype html>
 <html lang="en">
@@ -311,6 +349,7 @@ th, td {{ padding: 3px 14px 3px 0; text-align: right;
 <figure class="wide" tabindex="0">{over_time}</figure>
 <div class="small">
 <figure>{pulse}</figure>
+<figure>{intervals}</figure>
 <figure>{spectrum}</figure>
 <figure>{frame}</figure>
 </div>

@@ -11,6 +11,14 @@ from rppg_tf.files import write_bytes, write_json
 from rppg_tf.inference.meter import Estimate, Excerpt
 
 _CHARTS = ('.png', '.html')
+# Of the files of several videos, by flag.
+_SUFFIXES = {
+  'json': 'json',
+  'csv': 'csv',
+  'beats': 'beats.csv',
+  'plot': 'html',
+}
+_BEAT_COLUMNS = ('time_s', 'quality')
 
 # Name of a flag → where to write for one video.
 Files = dict[str, pathlib.Path]
@@ -21,8 +29,8 @@ def plan(names: list[str], wanted: dict[str, str | None]) -> list[Files]:
 
   Args:
     names: of the videos.
-    wanted: `json`, `csv` and `plot`, each a file's path or that of a folder,
-      which it must be for several videos; None for nothing.
+    wanted: `json`, `csv`, `beats` and `plot`, each a file's path or that of
+      a folder, which it must be for several videos; None for nothing.
 
   Returns:
     For each video what to write where.
@@ -53,19 +61,13 @@ def plan(names: list[str], wanted: dict[str, str | None]) -> list[Files]:
   return planned
 
 
-def write(
-  files: Files,
-  result: dict,
-  estimates: list[Estimate],
-  excerpt: Excerpt | None,
-) -> None:
+def write(files: Files, result: dict, excerpt: Excerpt | None) -> None:
   """Writes what was planned, each file whole or not at all.
 
   Args:
     files: of this video.
     result: what the JSON holds.
-    estimates: of the measurement.
-    excerpt: what a chart shows of the best of them; None where no face was
+    excerpt: what a chart shows of the best estimate; None where no face was
       in view when there was an estimate.
 
   Raises:
@@ -74,7 +76,9 @@ def write(
   if 'json' in files:
     write_json(files['json'], result)
   if 'csv' in files:
-    write_bytes(files['csv'], _csv(estimates).encode())
+    write_bytes(files['csv'], _csv(Estimate._fields, result['estimates']))
+  if 'beats' in files:
+    write_bytes(files['beats'], _csv(_BEAT_COLUMNS, result['beats']))
   if 'plot' in files:
     # matplotlib takes a second to load
     from rppg_tf.reporting import prediction
@@ -99,7 +103,7 @@ def _make_folder(kind: str, path: pathlib.Path) -> None:
 
 
 def _file_name(name: str, kind: str) -> str:
-  return f'{pathlib.Path(name).stem}.{"html" if kind == "plot" else kind}'
+  return f'{pathlib.Path(name).stem}.{_SUFFIXES[kind]}'
 
 
 def _check_different(planned: list[Files], names: list[str]) -> None:
@@ -114,11 +118,10 @@ def _check_different(planned: list[Files], names: list[str]) -> None:
       taken[path] = name
 
 
-def _csv(estimates: list[Estimate]) -> str:
-  """One line an estimate; bpm is empty while withheld."""
+def _csv(columns: tuple[str, ...], rows: list[dict]) -> bytes:
+  """A line a row; what is None is empty."""
   text = io.StringIO()
-  writer = csv.writer(text, lineterminator='\n')
-  writer.writerow(Estimate._fields)
-  for estimate in estimates:
-    writer.writerow(['' if value is None else value for value in estimate])
-  return text.getvalue()
+  writer = csv.DictWriter(text, columns, lineterminator='\n')
+  writer.writeheader()
+  writer.writerows(rows)
+  return text.getvalue().encode()

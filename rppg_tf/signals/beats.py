@@ -313,7 +313,7 @@ class BeatStream:
     found = []
     for beat in _best_chain(self._candidates):
       far = beat.position - self._last_beat >= _MIN_INTERVAL
-      if due[0] <= beat.position <= due[-1] and far:
+      if max(due[0], 0.0) <= beat.position <= due[-1] and far:
         found.append(beat)
         self._last_beat = beat.position
     return found
