@@ -2,8 +2,9 @@
  *
  * The double has what makes the real one go wrong: memory behind a cache that
  * nobody keeps in step, input and output at the same place, and a network that
- * must be initialised. Compile with -DUSE_STAI for rppg_cnn_stai.c. Exit
- * status 0, or 1 and the line that failed.
+ * must be initialised. It is an application of ST's besides: it declares the
+ * network under the names that those give. Compile with -DUSE_STAI for
+ * rppg_cnn_stai.c. Exit status 0, or 1 and the line that failed.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -18,14 +19,20 @@
 #include "mcu_cache.h"
 #endif
 
-enum { EPOCHS = 5, MEMORY_BYTES = RPPG_CNN_INPUT_BYTES };
+enum {
+  EPOCHS = 5,
+  POOL_OFFSET_BYTES = 32, /* where in its pool the network's memory begins */
+  MEMORY_BYTES = RPPG_CNN_INPUT_BYTES
+};
 
 /* What the CPU sees, and what is in memory. */
-static uint8_t cached[MEMORY_BYTES];
+static uint8_t pool[POOL_OFFSET_BYTES + MEMORY_BYTES];
+static uint8_t *const cached = &pool[POOL_OFFSET_BYTES];
 static uint8_t memory[MEMORY_BYTES];
 
 static char calls[64]; /* one letter a call */
 static int32_t num_waits;
+static int32_t must_wait;
 static int32_t is_hung;
 static int32_t is_failing;
 
@@ -63,19 +70,37 @@ static void network(const uint8_t *input, uint8_t *output) {
   memcpy(output, sums, sizeof sums);
 }
 
+void wait_for_event(void) {
+  ++num_waits;
+  must_wait = 0;
+}
+
 #ifdef USE_STAI
+
+/* The name that STM32Cube AI Studio gives; none of its own is left to us. */
+STAI_NETWORK_CONTEXT_DECLARE(network_context, STAI_NETWORK_CONTEXT_SIZE)
+
+/* Of the context that was initialised; it is not the application's. */
+static const stai_network *started;
+
+static int32_t is_started(const stai_network *context) {
+  return (context != NULL) && (context == started);
+}
 
 stai_return_code stai_runtime_init(void) {
   note('R');
   return is_failing ? STAI_ERROR_GENERIC : STAI_SUCCESS;
 }
 stai_return_code stai_network_init(stai_network *context) {
-  note((context != NULL) ? 'N' : '?');
+  note(((context != NULL) && (context != network_context)) ? 'N' : '?');
+  started = context;
   return STAI_SUCCESS;
 }
 stai_return_code stai_network_get_inputs(stai_network *context,
                                          stai_ptr *inputs, stai_size *number) {
-  (void)context;
+  if (!is_started(context)) {
+    return STAI_ERROR_GENERIC;
+  }
   inputs[0] = cached;
   *number = 1;
   return STAI_SUCCESS;
@@ -83,13 +108,16 @@ stai_return_code stai_network_get_inputs(stai_network *context,
 stai_return_code stai_network_get_outputs(stai_network *context,
                                           stai_ptr *outputs,
                                           stai_size *number) {
-  (void)context;
+  if (!is_started(context)) {
+    return STAI_ERROR_GENERIC;
+  }
   outputs[0] = cached;
   *number = 1;
   return STAI_SUCCESS;
 }
-stai_return_code stai_network_run(stai_network *context, stai_run_mode mode) {
-  note(((context != NULL) && (mode == STAI_MODE_SYNC)) ? 'E' : '?');
+stai_return_code stai_network_run(stai_network *context,
+                                  const stai_run_mode mode) {
+  note((is_started(context) && (mode == STAI_MODE_SYNC)) ? 'E' : '?');
   if (is_hung) {
     return STAI_ERROR_GENERIC;
   }
@@ -109,38 +137,46 @@ void SCB_InvalidateDCache_by_Addr(volatile void *start, int32_t bytes) {
 
 #else
 
-static const LL_Buffer_InfoTypeDef inputs_info = {cached, RPPG_CNN_INPUT_BYTES};
-static const LL_Buffer_InfoTypeDef outputs_info = {cached,
-                                                   RPPG_CNN_OUTPUT_BYTES};
-static const LL_Buffer_InfoTypeDef other_info = {cached, 1000u};
+#define INFO(bytes)                   \
+  {.name = "buffer",                  \
+   .addr_base = {pool},               \
+   .offset_start = POOL_OFFSET_BYTES, \
+   .offset_end = (uint32_t)POOL_OFFSET_BYTES + (uint32_t)(bytes)}
+static const LL_Buffer_InfoTypeDef inputs_info = INFO(RPPG_CNN_INPUT_BYTES);
+static const LL_Buffer_InfoTypeDef outputs_info = INFO(RPPG_CNN_OUTPUT_BYTES);
+static const LL_Buffer_InfoTypeDef other_info = INFO(1000);
 static int32_t epoch = -1;
-static int32_t must_wait;
+static const NN_Instance_TypeDef *started;
 
+/* As an application of ST's declares it: an instance of its own. */
 LL_ATON_DECLARE_NAMED_NN_INSTANCE_AND_INTERFACE(network)
-NN_Instance_TypeDef NN_Instance_network;
 
+bool LL_ATON_EC_Network_Init_network(void) {
+  return true;
+}
+bool LL_ATON_EC_Inference_Init_network(void) {
+  return true;
+}
 const LL_Buffer_InfoTypeDef *LL_ATON_Input_Buffers_Info_network(void) {
   return is_failing ? &other_info : &inputs_info;
 }
 const LL_Buffer_InfoTypeDef *LL_ATON_Output_Buffers_Info_network(void) {
   return &outputs_info;
 }
-unsigned char *LL_Buffer_addr_start(const LL_Buffer_InfoTypeDef *info) {
-  return info->start;
-}
-uint32_t LL_Buffer_len(const LL_Buffer_InfoTypeDef *info) {
-  return info->length;
-}
 void LL_ATON_RT_RuntimeInit(void) {
   note('R');
 }
 void LL_ATON_RT_Init_Network(NN_Instance_TypeDef *instance) {
-  note(((instance == &NN_Instance_network) && (epoch < 0)) ? 'I' : '?');
+  note(((instance != &NN_Instance_network) && (epoch < 0) &&
+        (strcmp(instance->network->network_name, "network") == 0))
+           ? 'I'
+           : '?');
+  started = instance;
   epoch = 0;
 }
 /* Of five epochs every other one needs waiting for. */
 LL_ATON_RT_RetValues_t LL_ATON_RT_RunEpochBlock(NN_Instance_TypeDef *instance) {
-  if ((instance != &NN_Instance_network) || (epoch < 0) || must_wait) {
+  if ((instance != started) || (epoch < 0) || must_wait) {
     note('?');
   }
   if (is_hung) {
@@ -156,20 +192,14 @@ LL_ATON_RT_RetValues_t LL_ATON_RT_RunEpochBlock(NN_Instance_TypeDef *instance) {
   return must_wait ? LL_ATON_RT_WFE : LL_ATON_RT_NO_WFE;
 }
 void LL_ATON_RT_DeInit_Network(NN_Instance_TypeDef *instance) {
-  note(((instance == &NN_Instance_network) && (epoch >= 0)) ? 'D' : '?');
+  note(((instance == started) && (epoch >= 0)) ? 'D' : '?');
   epoch = -1;
 }
-void LL_ATON_OSAL_WFE(void) {
-  ++num_waits;
-  must_wait = 0;
-}
-int mcu_cache_clean_invalidate_range(uint32_t start, uint32_t end) {
+void mcu_cache_clean_invalidate_range(uint32_t start, uint32_t end) {
   clean_and_invalidate(start, end - start);
-  return 0;
 }
-int mcu_cache_invalidate_range(uint32_t start, uint32_t end) {
+void mcu_cache_invalidate_range(uint32_t start, uint32_t end) {
   invalidate(start, end - start);
-  return 0;
 }
 
 #define INIT_CALLS "R"

@@ -1,7 +1,12 @@
-/* The CNN on STM32N6's NPU through LL_ATON (ST Edge AI Core 2.x, no stai).
+/* The CNN on STM32N6's NPU through LL_ATON (ST Edge AI Core 2.0 to 4.0).
  *
  * Add this file *or* rppg_cnn_stai.c to the project, and none of
- * port/portable. The network's name is that of `stedgeai generate --name`.
+ * port/portable. The network's name is that of `stedgeai generate --name`; of
+ * 2.x it may be Default all the same: then -DRPPG_NETWORK=Default.
+ *
+ * Compile with what the rest of ST's runtime is compiled with: STM32N657xx,
+ * LL_ATON_PLATFORM=LL_ATON_PLAT_STM32N6, LL_ATON_OSAL, LL_ATON_RT_MODE
+ * (BUILD.md, On the board).
  *
  * Input and output share memory in the generated network: the input is
  * refilled before and the output copied after every run. The NPU reads and
@@ -19,11 +24,15 @@
 #ifndef RPPG_NETWORK
 #define RPPG_NETWORK network
 #endif
-#define JOIN_TOKENS(one, other) one##other
-#define JOIN(one, other) JOIN_TOKENS(one, other)
-#define NN_INSTANCE JOIN(NN_Instance_, RPPG_NETWORK)
-#define INPUTS_INFO JOIN(LL_ATON_Input_Buffers_Info_, RPPG_NETWORK)
-#define OUTPUTS_INFO JOIN(LL_ATON_Output_Buffers_Info_, RPPG_NETWORK)
+/* ST's macro pastes its argument as it stands; between the two macros the name
+ * is expanded. */
+#define RPPG_DECLARE_NETWORK(name) \
+  LL_ATON_DECLARE_NAMED_NN_INSTANCE_AND_INTERFACE(name)
+#define RPPG_JOIN_TOKENS(one, other) one##other
+#define RPPG_JOIN(one, other) RPPG_JOIN_TOKENS(one, other)
+#define RPPG_NN_INSTANCE RPPG_JOIN(NN_Instance_, RPPG_NETWORK)
+#define RPPG_INPUTS_INFO RPPG_JOIN(LL_ATON_Input_Buffers_Info_, RPPG_NETWORK)
+#define RPPG_OUTPUTS_INFO RPPG_JOIN(LL_ATON_Output_Buffers_Info_, RPPG_NETWORK)
 
 /* Steps of the epoch loop before the NPU counts as hung; 5 epochs need tens. */
 #ifndef RPPG_NPU_MAX_STEPS
@@ -31,15 +40,15 @@
 #endif
 
 /* With its own semicolon. */
-LL_ATON_DECLARE_NAMED_NN_INSTANCE_AND_INTERFACE(RPPG_NETWORK)
+RPPG_DECLARE_NETWORK(RPPG_NETWORK)
 
 static uint8_t *npu_input;
 static uint8_t *npu_output;
 
 rppg_cnn_status_t rppg_cnn_init(void) {
-  const LL_Buffer_InfoTypeDef *inputs = INPUTS_INFO();
-  const LL_Buffer_InfoTypeDef *outputs = OUTPUTS_INFO();
-  if (npu_input != NULL) {
+  const LL_Buffer_InfoTypeDef *inputs = RPPG_INPUTS_INFO();
+  const LL_Buffer_InfoTypeDef *outputs = RPPG_OUTPUTS_INFO();
+  if ((npu_input != NULL) && (npu_output != NULL)) {
     return RPPG_CNN_OK;
   }
   if ((inputs == NULL) || (outputs == NULL) ||
@@ -54,7 +63,8 @@ rppg_cnn_status_t rppg_cnn_init(void) {
                                                        : RPPG_CNN_FAILED;
 }
 
-/* mcu_cache_* take the first address and the one after the last. */
+/* mcu_cache_* take the first address and the one after the last. They give
+ * nothing back, or 0 (2.x). */
 static uint32_t address(const uint8_t *buffer, uint32_t offset) {
   return (uint32_t)((uintptr_t)buffer + offset);
 }
@@ -62,7 +72,7 @@ static uint32_t address(const uint8_t *buffer, uint32_t offset) {
 static rppg_cnn_status_t run_epochs(void) {
   for (int32_t step = 0; step < RPPG_NPU_MAX_STEPS; ++step) {
     const LL_ATON_RT_RetValues_t result =
-        LL_ATON_RT_RunEpochBlock(&NN_INSTANCE);
+        LL_ATON_RT_RunEpochBlock(&RPPG_NN_INSTANCE);
     if (result == LL_ATON_RT_DONE) {
       return RPPG_CNN_OK;
     }
@@ -85,14 +95,14 @@ rppg_cnn_status_t rppg_cnn_run(const int8_t input[RPPG_CNN_INPUT_BYTES],
   memcpy(npu_input, input, RPPG_CNN_INPUT_BYTES);
   (void)mcu_cache_clean_invalidate_range(
       address(npu_input, 0u), address(npu_input, RPPG_CNN_INPUT_BYTES));
-  LL_ATON_RT_Init_Network(&NN_INSTANCE);
+  LL_ATON_RT_Init_Network(&RPPG_NN_INSTANCE);
   const rppg_cnn_status_t status = run_epochs();
   if (status == RPPG_CNN_OK) {
     (void)mcu_cache_invalidate_range(
         address(npu_output, 0u), address(npu_output, RPPG_CNN_OUTPUT_BYTES));
     memcpy(output, npu_output, RPPG_CNN_OUTPUT_BYTES);
   }
-  LL_ATON_RT_DeInit_Network(&NN_INSTANCE);
+  LL_ATON_RT_DeInit_Network(&RPPG_NN_INSTANCE);
   return status;
 }
 

@@ -1,8 +1,12 @@
-/* The CNN on STM32N6's NPU through stai (ST Edge AI Core 3.x).
+/* The CNN on STM32N6's NPU through stai (ST Edge AI Core 3.0 and 4.0).
  *
  * Add this file *or* rppg_cnn_ll_aton.c to the project, and none of
  * port/portable. Generate with `--name network`: the names are part of the
  * generated interface.
+ *
+ * Compile with what the rest of ST's runtime is compiled with: STM32N657xx,
+ * LL_ATON_PLATFORM=LL_ATON_PLAT_STM32N6, LL_ATON_OSAL, LL_ATON_RT_MODE
+ * (BUILD.md, On the board).
  *
  * Input and output share memory in the generated network: the input is
  * refilled before and the output copied after every run. The NPU reads and
@@ -17,14 +21,15 @@
 #include "stai_network.h"
 #include "stm32n6xx.h"
 
-typedef char network_is_the_contracts
+typedef char rppg_network_is_the_contracts
     [((STAI_NETWORK_IN_1_SIZE_BYTES) == RPPG_CNN_INPUT_BYTES) &&
              ((STAI_NETWORK_OUT_1_SIZE_BYTES) == RPPG_CNN_OUTPUT_BYTES)
          ? 1
          : -1];
 
-/* With its own semicolon. */
-STAI_NETWORK_CONTEXT_DECLARE(network_context, STAI_NETWORK_CONTEXT_SIZE)
+/* With its own semicolon, and not static: `network_context` is what ST's own
+ * applications call theirs. */
+STAI_NETWORK_CONTEXT_DECLARE(rppg_cnn_context, STAI_NETWORK_CONTEXT_SIZE)
 
 static stai_ptr npu_input;
 static stai_ptr npu_output;
@@ -34,9 +39,9 @@ static rppg_cnn_status_t find_buffers(void) {
   stai_ptr outputs[STAI_NETWORK_OUT_NUM] = {NULL};
   stai_size num_inputs = 0;
   stai_size num_outputs = 0;
-  if ((stai_network_get_inputs(network_context, inputs, &num_inputs) !=
+  if ((stai_network_get_inputs(rppg_cnn_context, inputs, &num_inputs) !=
        STAI_SUCCESS) ||
-      (stai_network_get_outputs(network_context, outputs, &num_outputs) !=
+      (stai_network_get_outputs(rppg_cnn_context, outputs, &num_outputs) !=
        STAI_SUCCESS)) {
     return RPPG_CNN_FAILED;
   }
@@ -54,7 +59,7 @@ rppg_cnn_status_t rppg_cnn_init(void) {
     return RPPG_CNN_OK;
   }
   if ((stai_runtime_init() != STAI_SUCCESS) ||
-      (stai_network_init(network_context) != STAI_SUCCESS)) {
+      (stai_network_init(rppg_cnn_context) != STAI_SUCCESS)) {
     return RPPG_CNN_FAILED;
   }
   return find_buffers();
@@ -67,7 +72,7 @@ rppg_cnn_status_t rppg_cnn_run(const int8_t input[RPPG_CNN_INPUT_BYTES],
   }
   memcpy(npu_input, input, RPPG_CNN_INPUT_BYTES);
   SCB_CleanInvalidateDCache_by_Addr(npu_input, RPPG_CNN_INPUT_BYTES);
-  if (stai_network_run(network_context, STAI_MODE_SYNC) != STAI_SUCCESS) {
+  if (stai_network_run(rppg_cnn_context, STAI_MODE_SYNC) != STAI_SUCCESS) {
     return RPPG_CNN_FAILED;
   }
   SCB_InvalidateDCache_by_Addr(npu_output, RPPG_CNN_OUTPUT_BYTES);
