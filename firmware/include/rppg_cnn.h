@@ -2,7 +2,7 @@
  * functions; exactly one port is linked.
  *
  *   port/portable   INT8 in C99, byte for byte TFLite's reference kernels
- *   port/stm32n6    the NPU: LL_ATON (ST Edge AI 2.x) or stai (3.x)
+ *   port/stm32n6    the NPU: LL_ATON (ST Edge AI 2.0 to 4.0) or stai (3.0, 4.0)
  *
  * Layout  input int8 [36][36][3], rows, columns, R G B; code q stands for
  *         q / 128. Output int8 [16], codes of scale and zero point

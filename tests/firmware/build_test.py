@@ -48,6 +48,13 @@ def sources(tmp_path_factory):
   return folder
 
 
+@pytest.fixture(scope='module')
+def st_names() -> list[str]:
+  """What the Makefile compiles port/stm32n6 with."""
+  line = re.search(r'^ST_NAMES = (.*)$', _make('print-ST_NAMES'), re.M)
+  return line[1].split()
+
+
 def _spoil(folder, name: str, old: str, new: str):
   """Replaces text in a file; returns what puts it back."""
   path = folder / name
@@ -152,13 +159,16 @@ _LL_ATON_MUTATIONS = {
     '    output = (int8_t[16]){0};\n'
     '    (void)mcu_cache_invalidate_range(',
   ),
-  'not initialised': ('  LL_ATON_RT_Init_Network(&NN_INSTANCE);\n', ''),
+  'not initialised': ('  LL_ATON_RT_Init_Network(&RPPG_NN_INSTANCE);\n', ''),
   'initialised before cleaning': (
     '  memcpy(npu_input, input, RPPG_CNN_INPUT_BYTES);',
-    '  LL_ATON_RT_Init_Network(&NN_INSTANCE);\n'
+    '  LL_ATON_RT_Init_Network(&RPPG_NN_INSTANCE);\n'
     '  memcpy(npu_input, input, RPPG_CNN_INPUT_BYTES);',
   ),
-  'not de-initialised': ('  LL_ATON_RT_DeInit_Network(&NN_INSTANCE);\n', ''),
+  'not de-initialised': (
+    '  LL_ATON_RT_DeInit_Network(&RPPG_NN_INSTANCE);\n',
+    '',
+  ),
   'not waited': ('      LL_ATON_OSAL_WFE();\n', ''),
   'NO_WFE taken for an error': (
     'else if (result != LL_ATON_RT_NO_WFE)',
@@ -196,11 +206,11 @@ _STAI_MUTATIONS = {
     '  if (stai_network_run(',
   ),
   'status dropped': (
-    'if (stai_network_run(network_context, STAI_MODE_SYNC) != STAI_SUCCESS)',
-    'if (stai_network_run(network_context, STAI_MODE_SYNC) < 0)',
+    'if (stai_network_run(rppg_cnn_context, STAI_MODE_SYNC) != STAI_SUCCESS)',
+    'if (stai_network_run(rppg_cnn_context, STAI_MODE_SYNC) < 0)',
   ),
   'network not started': (
-    ' ||\n      (stai_network_init(network_context) != STAI_SUCCESS)',
+    ' ||\n      (stai_network_init(rppg_cnn_context) != STAI_SUCCESS)',
     '',
   ),
 }
@@ -211,10 +221,10 @@ _STAI_MUTATIONS = {
   [('ll_aton', name) for name in _LL_ATON_MUTATIONS]
   + [('stai', name) for name in _STAI_MUTATIONS],
 )
-def test_the_npu_test_notices(sources, port, name):
+def test_the_npu_test_notices(sources, st_names, port, name):
   mutations = _LL_ATON_MUTATIONS if port == 'll_aton' else _STAI_MUTATIONS
   file = f'port/stm32n6/rppg_cnn_{port}.c'
-  words = ['-Itest/st_names', '-Wno-all', '-Wno-extra', 'test/npu_test.c']
+  words = [*st_names, '-Wno-all', '-Wno-extra', 'test/npu_test.c']
   words += [file, '-o', 'npu_test', *(['-DUSE_STAI'] * (port == 'stai'))]
   restore = _spoil(sources, file, *mutations[name])
   compiled = _compile(sources, *words)

@@ -83,25 +83,43 @@ def test_the_headers_are_cpp_too(generated, tmp_path):
   _run_well('clang-14', *flags, *folders, program)
 
 
-def test_the_readmes_quick_start_compiles_in_a_project(generated, tmp_path):
-  code = _readme_block('c')
-  assert len(code.splitlines()) <= 20
-  (tmp_path / 'app.c').write_text(code)
-  lines = _readme_block('cmake').replace(
-    'add_subdirectory(firmware)', f'add_subdirectory({_FIRMWARE} firmware)'
-  )
-  (tmp_path / 'CMakeLists.txt').write_text(
+def _build_app(folder, lines: str, *variables: str) -> str:
+  """Builds README's quick start with a project's CMake lines, strictly."""
+  (folder / 'app.c').write_text(_readme_block('c'))
+  (folder / 'CMakeLists.txt').write_text(
     'cmake_minimum_required(VERSION 3.21)\nproject(app LANGUAGES C)\n'
-    'set(RPPG_PORT stm32n6_stai)\n'
     'add_library(app OBJECT app.c)\n'
     f'target_compile_options(app PRIVATE -Wall -Wextra -Werror)\n{lines}'
   )
-  build = tmp_path / 'build'
-  # With the NPU's glue, against a double of ST's headers.
-  names = f'-DCMAKE_C_FLAGS=-I{_FIRMWARE / "test/st_names"}'
-  _run_well('cmake', '-S', tmp_path, '-B', build, names)
+  build = folder / 'build'
+  _run_well('cmake', '-S', folder, '-B', build, *variables)
   output = _run_well('cmake', '--build', build)
-  assert 'app.c' in output and 'rppg_cnn_stai.c' in output
+  assert 'warning' not in output
+  return output
+
+
+def test_the_readmes_quick_start_compiles_in_a_project(generated, tmp_path):
+  assert len(_readme_block('c').splitlines()) <= 20
+  lines = _readme_block('cmake').replace(
+    'add_subdirectory(firmware)', f'add_subdirectory({_FIRMWARE} firmware)'
+  )
+  output = _build_app(tmp_path, lines)
+  assert 'app.c' in output and 'spatial_cnn.c' in output
+
+
+@pytest.mark.parametrize('port', ['ll_aton', 'stai'])
+def test_the_lines_of_build_md_compile_the_npus_glue(generated, tmp_path, port):
+  build_md = (stream.ROOT / 'BUILD.md').read_text()
+  lines = re.search(r'```cmake\n(.*?)```', build_md, re.S)[1]
+  assert 'stm32n6_ll_aton' in lines
+  output = _build_app(
+    tmp_path,
+    lines.replace('stm32n6_ll_aton', f'stm32n6_{port}'),
+    f'-DRPPG={_FIRMWARE}',
+    # Headers that declare as ST's do.
+    f'-DST_INCLUDES={_FIRMWARE / "test/st_names"}',
+  )
+  assert 'app.c' in output and f'rppg_cnn_{port}.c' in output
   assert 'spatial_cnn' not in output
 
 
