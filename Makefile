@@ -9,7 +9,7 @@ DEMO := build/demo
 DATA := $(DEMO)/data
 RUN := $(DEMO)/run
 
-.PHONY: setup demo lint test bench pretrained
+.PHONY: setup demo lint test-fast test bench pretrained
 
 setup: .venv/installed
 
@@ -92,6 +92,12 @@ lint: .venv/installed
 	@$(call logged,build/lint_types.log,\
 	  PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --threads 2)
 	@$(MAKE) --no-print-directory -C firmware format-check
+
+# What starts no process and trains nothing; tests/conftest.py holds it to that.
+test-fast: .venv/installed .venv/pytorch .venv/onnx
+	@echo "test-fast: pytest in two processes"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+	  -m 'not bench and not slow' --durations=5
 
 test: lint .venv/pytorch .venv/onnx
 	@echo "test: pytest in two processes"

@@ -1,8 +1,12 @@
 """What several files of tests share, whichever process runs them."""
 
 import fcntl
+import multiprocessing.process
 import os
 import pathlib
+import subprocess
+import tempfile
+from unittest import mock
 
 import pytest
 
@@ -79,3 +83,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
   """Lets no process be left with a long file when the other has ended."""
   places = {name: place for place, name in enumerate(_LONGEST_FIRST)}
   items.sort(key=lambda item: places.get(_place(item), len(places)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item):
+  """Lets no test start a process where those marked slow are left out."""
+  if 'not slow' not in item.config.option.markexpr:
+    return (yield)
+  with (
+    # Nor find what one has compiled.
+    tempfile.TemporaryDirectory() as cache,
+    mock.patch.dict(os.environ, XDG_CACHE_HOME=cache),
+    mock.patch.object(subprocess.Popen, '__init__', _refuse),
+    mock.patch.object(multiprocessing.process.BaseProcess, 'start', _refuse),
+  ):
+    return (yield)
+
+
+def _refuse(*args, **options) -> None:
+  pytest.fail('This test starts a process: mark it slow.')

@@ -10,6 +10,8 @@ import pytest
 
 from tests.support import commands
 
+pytestmark = pytest.mark.slow
+
 
 def _run_all(work, run_name: str, qat_epochs: int, *flags: str) -> str:
   """Trains, quantises, emits, evaluates; returns the report's last line."""

@@ -8,6 +8,8 @@ import pytest
 from rppg_tf import files
 from tests.support import commands
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.bench
 def test_folds_pool_every_subject(work, tmp_path):

@@ -27,6 +27,7 @@ print(fill())
 """
 
 
+@pytest.mark.slow
 def test_a_tensor_like_one_that_was_freed_costs_no_page():
   environ = dict(os.environ)
   environ.pop(_SETTING, None)

@@ -13,6 +13,8 @@ from rppg_tf.inference.meter import Estimate
 from rppg_tf.video.reader import VideoReader
 from tests.support import commands, fake_recordings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def video(tmp_path_factory):

@@ -23,6 +23,8 @@ from rppg_tf.signals import chrominance, readout
 from rppg_tf.video import reader
 from tests.support import commands, fake_recordings
 
+pytestmark = pytest.mark.slow
+
 _SHARED = commands.ROOT.parent / 'shared' / 'real_video'
 _TALKING_FACE = _SHARED / 'talking_face_640x360_24fps.mp4'
 _RUN_DIR = run_directory.PRETRAINED

@@ -12,11 +12,14 @@ import tempfile
 import unittest
 
 import numpy as np
+import pytest
 
 from rppg_tf.errors import InputError
 from rppg_tf.evaluation import metrics
 from rppg_tf.reporting import run_data
 from tests.support import commands
+
+pytestmark = pytest.mark.slow
 
 _HOSTILE = '<script>alert("$x_1$ & more")</script>'
 _TRAIN_MEAN_BPM = 90.0

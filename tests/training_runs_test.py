@@ -7,8 +7,12 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from rppg_tf import files
 from tests.support import commands, untrained_run, worker_processes
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_killed_training_of_a_fold_resumes_from_its_last_epoch(work):

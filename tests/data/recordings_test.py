@@ -65,6 +65,7 @@ def test_geometries_differ(good):
   np.testing.assert_array_equal(inner['mid_face_rgb'], original['mid_face_rgb'])
 
 
+@pytest.mark.slow
 def test_parallel_is_the_same_in_the_same_order(tmp_path, good):
   folders = [good]
   for number in (9, 10, 4, 5):
@@ -270,6 +271,7 @@ def test_a_frame_that_does_not_decode_goes_with_its_stamp(good, tmp_path):
     np.testing.assert_array_equal(example[name], expected, name)
 
 
+@pytest.mark.slow
 def test_what_a_thread_dies_of_names_its_recording(tmp_path, good, monkeypatch):
   other = write_recording(tmp_path / 'subject9', num_frames=100)
   cut_face = rois.cut_face

@@ -23,6 +23,8 @@ from tests.support.made_up_teacher import (
   taught,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def test_recordings_without_a_teacher_go_beside_those_with_one():
   """As --patch_recordings do."""

@@ -204,6 +204,7 @@ def _as_ours(name: str, theirs: np.ndarray) -> np.ndarray:
   return theirs
 
 
+@pytest.mark.slow
 @pytest.mark.bench
 def test_vitallens_agrees(tmp_path):
   traces = _random_traces()

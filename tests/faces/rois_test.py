@@ -26,6 +26,7 @@ def _overlap_weights(num_source, num_target=36):
   )
 
 
+@pytest.mark.slow
 def test_does_not_import_tensorflow():
   code = (
     'import sys, rppg_tf.faces.rois, rppg_tf.data.recordings; '

@@ -23,6 +23,7 @@ def _make(*targets: str) -> str:
   return done.stdout
 
 
+@pytest.mark.slow
 def test_make_test_passes_on_the_host_and_on_the_m55():
   output = _make('test')
   assert 'api_test: passed' in output
@@ -31,6 +32,7 @@ def test_make_test_passes_on_the_host_and_on_the_m55():
   assert 'test-m55: the same bits as on the host' in output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('checker', ['gcc', 'tidy', 'misra'])
 def test_static_analysis_finds_nothing(checker):
   assert 'nothing' in _make(f'analyse-{checker}')
@@ -70,6 +72,7 @@ def _compile(folder, *words: str) -> subprocess.CompletedProcess:
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('file', 'old', 'new', 'unit', 'message'),
   [
@@ -216,6 +219,7 @@ _STAI_MUTATIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('port', 'name'),
   [('ll_aton', name) for name in _LL_ATON_MUTATIONS]

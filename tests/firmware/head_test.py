@@ -10,6 +10,8 @@ from rppg_tf.model.window_head import build_window_head
 from tools.codegen.temporal_head import render_temporal_head
 from tools.firmware_runner import stream
 
+pytestmark = pytest.mark.slow
+
 _M55 = (
   'arm-none-eabi-gcc -mcpu=cortex-m55 -mthumb -mfloat-abi=hard -mfpu=auto '
   '-std=c99 -O2 -ffp-contract=off -nostartfiles --specs=rdimon.specs'

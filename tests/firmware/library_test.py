@@ -13,6 +13,8 @@ from rppg_tf.faces import detector
 from tests.support import commands
 from tools.firmware_runner import stream
 
+pytestmark = pytest.mark.slow
+
 _FIRMWARE = stream.FIRMWARE
 _HEADER = (_FIRMWARE / 'include/rppg.h').read_text()
 _README = (_FIRMWARE / 'README.md').read_text()

@@ -13,6 +13,8 @@ from tools import emit_golden_vectors
 from tools.firmware_runner import stream
 from tools.firmware_runner.stream import BGR888, FOUND, RGB565, RGB888, Frame
 
+pytestmark = pytest.mark.slow
+
 _RUN = run_directory.PRETRAINED
 
 

@@ -15,6 +15,8 @@ from rppg_tf.signals import background, chrominance, resampling
 from tools.codegen.contract import render_contract
 from tools.firmware_runner import stream as firmware_stream
 
+pytestmark = pytest.mark.slow
+
 _FIRMWARE = firmware_stream.FIRMWARE
 _STAGES = (
   'pixels',

@@ -12,6 +12,8 @@ from rppg_tf import run_directory
 from rppg_tf.inference import c_head, estimates
 from tests.support import frame_times
 
+pytestmark = pytest.mark.slow
+
 
 def _chunks(num_frames, seed):
   """Random cuts, single frames among them."""

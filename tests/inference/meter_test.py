@@ -148,6 +148,7 @@ def test_times_that_jump_are_joined():
 # --- Refusals ---------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_fit_is_refused(tmp_path):
   run_dir = tmp_path / 'run'
   shutil.copytree(run_directory.PRETRAINED, run_dir)

@@ -19,6 +19,7 @@ def _feature_codes(num_frames: int) -> np.ndarray:
   return np.rint(codes).astype(np.int16)
 
 
+@pytest.mark.slow
 def test_the_rates_are_those_of_the_c():
   codes = _feature_codes(450)
   times_s = np.arange(450) / 30
@@ -57,6 +58,7 @@ def no_compiler(request, monkeypatch, tmp_path):
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
 
 
+@pytest.mark.slow
 def test_a_source_that_does_not_compile_is_one_line(tmp_path):
   for name in ('temporal_head.c', 'temporal_head.h'):
     source = (run_directory.PRETRAINED / name).read_text()
@@ -67,6 +69,7 @@ def test_a_source_that_does_not_compile_is_one_line(tmp_path):
   assert '\n' not in str(it.value)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('no_compiler')
 def test_without_a_compiler_the_backend_takes_numpy():
   backend = backends.load_backend('int8', run_directory.PRETRAINED)

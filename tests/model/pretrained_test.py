@@ -17,6 +17,8 @@ from rppg_tf.signals import chrominance
 from tests.support import commands
 from tools.codegen.temporal_head import render_temporal_head
 
+pytestmark = pytest.mark.slow
+
 _RUN = run_directory.PRETRAINED
 
 

@@ -7,6 +7,8 @@ import pytest
 from rppg_tf.parallel import crash_watch
 from tests.support.fake_recordings import write_recording
 
+pytestmark = pytest.mark.slow
+
 # Native code that fails is played by a decoder that kills its process.
 _BUILD = """\
 import os, sys

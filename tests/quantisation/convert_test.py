@@ -17,6 +17,8 @@ from tools.quantisation import keep_best as keep_best_int8
 from tools.quantisation import layers
 from tools.tflite import reader
 
+pytestmark = pytest.mark.slow
+
 _INPUT = background.input_quantisation('normalise')
 _FILES = {
   'shipped': int8_models.shipped,

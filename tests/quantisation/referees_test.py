@@ -18,6 +18,8 @@ from rppg_tf.synthesis import patches
 from tests.support import int8_models
 from tests.support.referees import venv
 
+pytestmark = pytest.mark.slow
+
 _PEER = pathlib.Path(venv.__file__).with_name('tflite_micro_peer.py')
 _MODELS = {
   'shipped': int8_models.shipped,

@@ -124,6 +124,7 @@ def test_unknown_mode_is_refused():
     background.input_codes(frames, timestamp_s, found, 'raw')
 
 
+@pytest.mark.slow
 def test_the_bytes_are_those_of_the_same_formula_in_c(tmp_path):
   source, library = tmp_path / 'codes.c', tmp_path / 'codes.so'
   source.write_text(_IN_C)

@@ -59,6 +59,7 @@ def test_without_motion_nothing_moves_and_with_it_something_does():
   assert np.ptp(moving.head) > 0.002
 
 
+@pytest.mark.slow
 def test_a_recording_without_pulse_says_so():
   source = patches.PatchSource(seed=7, duration_s=3.5)
   rates = [
@@ -71,6 +72,7 @@ def test_a_recording_without_pulse_says_so():
     assert is_pulse_less or np.nanmin(rate) >= contract.MIN_LABEL_BPM
 
 
+@pytest.mark.slow
 def test_recordings_come_in_order_from_all_cores():
   source = patches.PatchSource(seed=7, duration_s=5.0, without=_CALM)
   together = list(patches.render_recordings(source, 3))

@@ -8,6 +8,7 @@ import tempfile
 import time
 
 import numpy as np
+import pytest
 import tensorflow_datasets as tfds
 
 import tfds_ubfc
@@ -19,6 +20,8 @@ from tests.support.fake_recordings import (
   write_ground_truth,
   write_recording,
 )
+
+pytestmark = pytest.mark.slow
 
 _BUILDER_DIR = pathlib.Path(tfds_ubfc.__file__).parent
 _TFDS = pathlib.Path(sys.executable).parent / 'tfds'

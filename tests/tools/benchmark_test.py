@@ -90,6 +90,7 @@ def test_the_plain_network_is_ours():
   np.testing.assert_allclose(plain_bpm[:, 0], bpm, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_pytorch_trains_on_our_loss():
   torch = pytest.importorskip('torch')
   from tools.benchmarks import pytorch
@@ -114,6 +115,7 @@ def test_a_step_is_the_median_after_the_warm_up():
   np.testing.assert_array_equal(training.median_step_s(ends_s), [2, 3])
 
 
+@pytest.mark.slow
 def test_a_measurement_is_a_process_of_its_own(folder):
   result, done = process.measure(
     'tools.benchmarks.build', 'labels', folder.parent
@@ -160,6 +162,7 @@ def test_targets_and_table():
   assert lines[-1] == '| build plain | 1,234 |'
 
 
+@pytest.mark.slow
 def test_bad_input_is_one_line(tmp_path):
   refused = commands.run('tools.benchmark', f'--output={tmp_path}/no/b.json')
   commands.assert_refused(refused, f'no folder {tmp_path}/no')

@@ -368,6 +368,7 @@ def test_multiplications_of_each_operator(name, weights, output, macs, st_macc):
 # --- Command -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command_prints_costs_and_passes_our_model(tmp_path):
   path = tmp_path / 'report.json'
   done = commands.run('tools.check_n6', bad_models.SHIPPED, f'--json={path}')
@@ -399,6 +400,7 @@ def _files(tmp_path, *names: str) -> list:
   return [tmp_path / name for name in names]
 
 
+@pytest.mark.slow
 def test_the_exit_code_is_that_of_the_worst_file(tmp_path):
   fit, software, refused = _files(
     tmp_path, 'activations_of_24_mb', 'padded_channels', 'rank_6_constant'
@@ -427,6 +429,7 @@ def test_the_exit_code_is_that_of_the_worst_file(tmp_path):
   )
 
 
+@pytest.mark.slow
 def test_an_unreadable_file_is_refused_and_nothing_else_checked(tmp_path):
   report = tmp_path / 'report.json'
   done = commands.run(
@@ -440,6 +443,7 @@ def test_an_unreadable_file_is_refused_and_nothing_else_checked(tmp_path):
   assert result['rules'][1]['breaches'] is None
 
 
+@pytest.mark.slow
 def test_flags_narrow_the_version_and_the_ends(tmp_path):
   (path,) = _files(tmp_path, 'kernel_5x5')
   done = commands.run('tools.check_n6', path)
@@ -457,6 +461,7 @@ def test_flags_narrow_the_version_and_the_ends(tmp_path):
   assert 'refused per-channel-weights' in done.stdout
 
 
+@pytest.mark.slow
 def test_rules_are_printed_with_grades_and_evidence():
   done = commands.run('tools.check_n6', '--rules')
   assert done.returncode == 0
@@ -470,6 +475,7 @@ def test_rules_are_printed_with_grades_and_evidence():
   assert len(known) == len(rule_table.RULES)
 
 
+@pytest.mark.slow
 def test_the_command_refuses_what_is_no_file(tmp_path):
   done = commands.run('tools.check_n6')
   commands.assert_refused(done, 'name a file')

@@ -275,6 +275,7 @@ def _compare(run_dir, output_dir, raw_run_dir=None):
   )
 
 
+@pytest.mark.slow
 def test_everything_is_compared(data, tmp_path, capsys, monkeypatch):
   # 216 ROI frames of two training subjects: too few for 300.
   monkeypatch.setattr(sweep, 'SIZES', (10, 300))
@@ -310,6 +311,7 @@ def test_everything_is_compared(data, tmp_path, capsys, monkeypatch):
   assert len((output_dir / 'ptq.tflite').read_bytes()) <= 16 * 1024
 
 
+@pytest.mark.slow
 def test_runs_that_cannot_be_compared(data, tmp_path):
   run = _write_run(tmp_path / 'run', 'normalise')
   output_dir = tmp_path / 'output'
@@ -326,6 +328,7 @@ def test_runs_that_cannot_be_compared(data, tmp_path):
     _compare(run, output_dir)
 
 
+@pytest.mark.slow
 def test_the_command_says_which_data_are_missing(tmp_path):
   done = commands.run(
     'tools.compare_qat_ptq',
@@ -335,6 +338,7 @@ def test_the_command_says_which_data_are_missing(tmp_path):
   commands.assert_refused(done, '/nowhere', 'tfds build')
 
 
+@pytest.mark.slow
 def test_the_pool_of_made_up_recordings(data):
   pool = quantisation_case.training_pool('made_up', 'inner', ['a'], 'none')
   assert pool.codes.shape == (108, 36, 36, 3)

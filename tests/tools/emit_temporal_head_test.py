@@ -15,6 +15,8 @@ from rppg_tf.model.window_head import build_window_head
 from rppg_tf.signals import chrominance
 from tools.codegen.temporal_head import float_literal, render_temporal_head
 
+pytestmark = pytest.mark.slow
+
 _SCALE, _ZERO_POINT = 0.007, -128
 _STRICT = (
   '-std=c99 -Wall -Wextra -Werror -Wdouble-promotion -Wconversion -Wpedantic'

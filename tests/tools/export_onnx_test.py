@@ -275,6 +275,7 @@ def _build(folder) -> str:
   return str(folder / 'data')
 
 
+@pytest.mark.slow
 def test_the_command_writes_and_compares(run_dir, tmp_path):
   done = commands.run(
     *('tools.export_onnx', f'--run_dir={run_dir}'),
@@ -293,6 +294,7 @@ def test_the_command_writes_and_compares(run_dir, tmp_path):
   assert float(said.split()[-1]) >= 0.999
 
 
+@pytest.mark.slow
 def test_the_command_takes_a_window_head(run_dir):
   arguments = {'window': 6, 'frame_stride': 4}
   flags = {**run_directory.read_flags(run_dir), 'head': 'window', **arguments}
@@ -310,6 +312,7 @@ def test_the_command_takes_a_window_head(run_dir):
   assert '6 frames on the 30 Hz grid, 4 samples apart' in model.doc_string
 
 
+@pytest.mark.slow
 def test_bad_runs_are_refused_and_nothing_is_written(run_dir, tmp_path):
   output = tmp_path / 'onnx'
   words = ('tools.export_onnx', f'--output_dir={output}')
@@ -324,6 +327,7 @@ def test_bad_runs_are_refused_and_nothing_is_written(run_dir, tmp_path):
   assert not output.exists()
 
 
+@pytest.mark.slow
 def test_without_onnx_one_line_says_what_to_install(tmp_path, monkeypatch):
   # A package that is not there, as Python sees it.
   (tmp_path / 'sitecustomize.py').write_text(

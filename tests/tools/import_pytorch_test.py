@@ -15,6 +15,8 @@ from tests.support import commands, pytorch_files
 from tools.pytorch_bridge import export_windows, recordings, windows
 from tools.pytorch_bridge import file as pytorch_file
 
+pytestmark = pytest.mark.slow
+
 _TOOL = 'tools.import_pytorch'
 
 

@@ -15,6 +15,8 @@ from tools.pytorch_bridge import file as pytorch_file
 from tools.pytorch_bridge import run as pytorch_run
 from tools.pytorch_bridge.ultralight_rppg import UltraLightRPPG
 
+pytestmark = pytest.mark.slow
+
 _TOOL = 'tools.import_pytorch'
 # A step of float32 at 100 BPM is 7.6e-6, above 128 BPM 1.5e-5.
 _TOLERANCE_BPM = 2e-5

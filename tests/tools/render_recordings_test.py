@@ -65,6 +65,7 @@ def _frames(path):
     frames.append(frame)
 
 
+@pytest.mark.slow
 def test_layout_is_ubfcs(rendered):
   names = sorted(path.name for path in rendered.iterdir())
   assert names == ['subject101', 'subject102']
@@ -80,6 +81,7 @@ def test_layout_is_ubfcs(rendered):
     assert 0.0006 <= parameters['pulse_rms'] <= 0.003
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_whatever_else_is_made(rendered, tmp_path):
   result = _run(
     f'--output_dir={tmp_path}', '--num_recordings=1', '--first_subject=102',
@@ -93,6 +95,7 @@ def test_same_seed_same_bytes_whatever_else_is_made(rendered, tmp_path):
   assert other != (rendered / 'subject102/vid.avi').read_bytes()
 
 
+@pytest.mark.slow
 def test_a_recording_that_is_there_is_kept(rendered):
   before = (rendered / 'subject102/vid.avi').read_bytes()
   result = _run(
@@ -105,6 +108,7 @@ def test_a_recording_that_is_there_is_kept(rendered):
   assert (rendered / 'subject102/vid.avi').read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
@@ -122,6 +126,7 @@ def test_bad_flags_are_refused_in_a_line(tmp_path, arguments, message):
   assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_what_a_killed_render_left_is_removed_by_the_next(tmp_path):
   directory = tmp_path / 'DATASET_2'
   words = [f'--output_dir={tmp_path}', '--num_recordings=1', '--num_workers=1']
@@ -161,6 +166,7 @@ def _wait_for_end_of_group(group: int) -> None:
     pytest.fail('its workers are still there')
 
 
+@pytest.mark.slow
 def test_twins_at_other_frame_rates_have_one_face_and_pulse(tmp_path):
   twins = []
   for fps in (24, 60):
@@ -202,6 +208,7 @@ def test_motion_at_a_time_does_not_depend_on_the_frame_times():
       np.testing.assert_allclose(getattr(part, name), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_real_ppg_and_stamps_are_taken_over(tmp_path):
   stamp_s = np.arange(100) / 25
   stamp_s[40] = stamp_s[39]

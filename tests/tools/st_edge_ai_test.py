@@ -10,6 +10,8 @@ import pytest
 from tests.support import commands
 from tools.n6 import st_edge_ai_paths
 
+pytestmark = pytest.mark.slow
+
 MODEL = commands.ROOT / 'rppg_tf/pretrained/spatial_int8.tflite'
 _FIXTURES = commands.ROOT / 'tests/support/st_reports'
 _REPORT = _FIXTURES / 'network_generate_report.txt'

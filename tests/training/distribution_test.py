@@ -12,6 +12,8 @@ from rppg_tf.errors import InputError
 from rppg_tf.training import distribution
 from tests.support import commands, loss_curve, worker_processes
 
+pytestmark = pytest.mark.slow
+
 _TIMEOUT_S = 1800
 _TOLERANCE = 1e-4
 

@@ -143,6 +143,7 @@ def test_a_log_without_title_has_a_report_for_each_run():
   assert validated.inputs == (End((1, 36, 36, 3), 'int8'),)
 
 
+@pytest.mark.slow
 def test_a_run_that_breaks_off_hides_no_other(tmp_path):
   text = LOG.read_text()
   cut = text.index('Memory usage information')
@@ -204,6 +205,7 @@ def test_other_widths_and_units_are_read(tmp_path):
   assert report.pools == _POOLS
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_and_passes_our_network():
   done = _read(GENERATE, NEWER, INFO, LOG)
   assert done.returncode == 0, done.stderr
@@ -225,6 +227,7 @@ def test_the_command_prints_a_table_and_passes_our_network():
 # --- No NPU ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_without_npu_is_named():
   report = _only(WITHOUT_NPU)
   assert (report.kind, report.num_epochs) == (CPU, None)
@@ -272,6 +275,7 @@ _NEW_HYBRID = (
 )
 
 
+@pytest.mark.slow
 def test_an_epoch_in_software_fails_in_the_wording_of_2_2():
   done = _read(SOFTWARE)
   commands.assert_refused(
@@ -347,6 +351,7 @@ def test_another_network_fails(tmp_path, pairs, line):
   assert _failures(_changed(tmp_path, GENERATE, *pairs)) == [line]
 
 
+@pytest.mark.slow
 def test_the_command_fails_on_another_network(tmp_path):
   path = _changed(tmp_path, GENERATE, ('macc=2,490,976', 'macc=2,490,975'))
   done = _read(path, INFO)
@@ -432,6 +437,7 @@ def test_an_unknown_kind_of_epoch_is_refused(tmp_path):
     st_report.read(path)
 
 
+@pytest.mark.slow
 def test_missing_and_damaged_files_are_refused(tmp_path):
   done = commands.run('tools.read_st_report')
   commands.assert_refused(done, 'name a network_*_report.txt')

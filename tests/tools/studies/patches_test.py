@@ -6,6 +6,8 @@ import pytest
 
 from tools.studies import patches
 
+pytestmark = pytest.mark.slow
+
 _MOTION = {'a': 'normal', 'b': 'normal', 'c': 'strong', 'd': 'strong'}
 
 
