@@ -25,19 +25,21 @@ from rppg_tf import contract
 from rppg_tf.signals import beats, spectrum
 
 MAX_MEDIAN_DEVIATION = 0.3
-_MAX_MULTIPLE_DEVIATION = 0.15
-_EDGE_INTERVALS = 3
+MAX_MULTIPLE_DEVIATION = 0.15
+EDGE_INTERVALS = 3
+# What they may go on for beyond themselves.
+MAX_BEYOND_S = 1.0
 # Fewer say nothing.
 MIN_BEATS = 5
 # Beats of less are not believed.
 MIN_QUALITY = 0.5
 # The interval in which a window begins is seen from its first beat on.
-_BEFORE_WINDOW_S = 1.5
+BEFORE_WINDOW_S = 1.5
 
 # A rate that the spectrum's distribution gives less is not believed.
 MIN_SUPPORT = 0.1
-_SUPPORT_SPAN_BPM = 6.0
-_SUPPORT_SPAN = 0.08
+SUPPORT_SPAN_BPM = 6.0
+SUPPORT_SPAN = 0.08
 
 
 class BeatRate(NamedTuple):
@@ -81,7 +83,7 @@ def rate_between(found: beats.Beats, start_s: float, end_s: float) -> BeatRate:
     found: beats, from before the stretch on if possible.
     start_s, end_s: on the clock of the beats.
   """
-  near = (found.time_s > start_s - _BEFORE_WINDOW_S) & (found.time_s <= end_s)
+  near = (found.time_s > start_s - BEFORE_WINDOW_S) & (found.time_s <= end_s)
   time_s = found.time_s[near]
   inside = beats.Beats(*(column[near][time_s >= start_s] for column in found))
   num_believed = int(np.sum(inside.quality >= MIN_QUALITY))
@@ -120,11 +122,11 @@ def _beyond_the_beats(
   """
   beats_beyond, time_s = 0.0, 0.0
   for room_s, beside_s in (
-    (before_s, beat_s[:_EDGE_INTERVALS]),
-    (after_s, beat_s[-_EDGE_INTERVALS:]),
+    (before_s, beat_s[:EDGE_INTERVALS]),
+    (after_s, beat_s[-EDGE_INTERVALS:]),
   ):
     mean_s = float(np.mean(beside_s))
-    used_s = min(max(room_s, 0.0), mean_s + 1.0)
+    used_s = min(max(room_s, 0.0), mean_s + MAX_BEYOND_S)
     beats_beyond += used_s / mean_s
     time_s += used_s
   return beats_beyond, time_s
@@ -166,7 +168,7 @@ def _multiple(ratio: np.ndarray) -> np.ndarray:
   """Returns 1, 2, 3, ... where a ratio is within 15 % of that, otherwise 0."""
   number = np.maximum(np.rint(ratio), 1.0)
   return np.where(
-    np.abs(ratio / number - 1) <= _MAX_MULTIPLE_DEVIATION, number, 0.0
+    np.abs(ratio / number - 1) <= MAX_MULTIPLE_DEVIATION, number, 0.0
   )
 
 
@@ -177,6 +179,6 @@ def support(rate_probability: np.ndarray, bpm: float) -> float:
     rate_probability: float [71], of spectrum.rates_bpm().
     bpm: the rate; near it is within 6 BPM or 8 %.
   """
-  span_bpm = max(_SUPPORT_SPAN_BPM, _SUPPORT_SPAN * bpm)
+  span_bpm = max(SUPPORT_SPAN_BPM, SUPPORT_SPAN * bpm)
   near = np.abs(spectrum.rates_bpm() - bpm) <= span_bpm
   return float(np.sum(rate_probability[near]))

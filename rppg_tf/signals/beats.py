@@ -35,7 +35,7 @@ grid (1/30 s). For each sample x of the wave:
    of the last 1.2 T.
 6. BEAT: a candidate that is 1 s old and in the chain is a beat, for good. Its
    quality is the probability that it is one within 75 ms, by a logistic of
-   purity, level and |d / T - 1| (_QUALITY_WEIGHTS).
+   purity, level and |d / T - 1| (QUALITY_WEIGHTS).
 
 So beats come 1 s late, each once, whatever the wave does later. A window is
 read at once: its last 15 samples are filtered as if the wave stood still after
@@ -64,46 +64,48 @@ FILTER_DELAY = len(_HALF_TAPS) - 1
 # Samples from a beat to the push that gives it out.
 LAG = contract.GRID_RATE_HZ
 
-_SCALE_WEIGHT = 1 / (3 * contract.GRID_RATE_HZ)
-_SCALE_START = 2 * contract.GRID_RATE_HZ
-_MAX_SHARE_OF_SCALE = 6.0
-_MAX_SAMPLE = 2.5
+SCALE_WEIGHT = 1 / (3 * contract.GRID_RATE_HZ)
+SCALE_START = 2 * contract.GRID_RATE_HZ
+MAX_SHARE_OF_SCALE = 6.0
+MAX_SAMPLE = 2.5
 # A sine of mean square 1 rises by this from its trough to its peak.
-_SINE_RISE = 2 * math.sqrt(2)
+SINE_RISE = 2 * math.sqrt(2)
 # Keeps a wave that stands still from being divided by zero.
-_SCALE_FLOOR = 1e-12
+SCALE_FLOOR = 1e-12
 
-_OCTAVE = 14
-_WITNESS_BPM = contract.MIN_RATE_BPM * 2 ** (np.arange(32) / _OCTAVE)
+OCTAVE = 14
+WITNESS_BPM = contract.MIN_RATE_BPM * 2 ** (np.arange(32) / OCTAVE)
 _WITNESS_MEMORY_S = 4.0
-_TURNS = np.exp(
-  (2j * np.pi * _WITNESS_BPM / 60 - 1 / _WITNESS_MEMORY_S)
+TURNS = np.exp(
+  (2j * np.pi * WITNESS_BPM / 60 - 1 / _WITNESS_MEMORY_S)
   / contract.GRID_RATE_HZ
 )
-_OCTAVE_WEIGHT = 0.6
+OCTAVE_WEIGHT = 0.6
 # The witness moves slowly: it is asked at every third sample.
-_WITNESS_STRIDE = 3
+WITNESS_STRIDE = 3
 SAMPLES_A_MINUTE = 60.0 * contract.GRID_RATE_HZ
 
-_MAX_CANDIDATES = 64
+MAX_CANDIDATES = 64
 # The labels' 0.4 deviations.
-_MIN_LEVEL = 0.15
-_MAX_LEVEL = 1.25
-_NUM_PREDECESSORS = 10
-_EXPECTED_COST = 10.0
-_PREVIOUS_COST = 3.0
-_MAX_COST = 3.0
-_MIN_INTERVAL = 0.3 * contract.GRID_RATE_HZ
-_WITNESS_LAG = 2 * contract.GRID_RATE_HZ
-_CHAIN_END = 1.2
+MIN_LEVEL = 0.15
+MAX_LEVEL = 1.25
+NUM_PREDECESSORS = 10
+EXPECTED_COST = 10.0
+PREVIOUS_COST = 3.0
+MAX_COST = 3.0
+# Of an interval from the expected one, as a share of that.
+MAX_CHANGE = 1 / 3
+MIN_INTERVAL = 0.3 * contract.GRID_RATE_HZ
+WITNESS_LAG = 2 * contract.GRID_RATE_HZ
+CHAIN_END = 1.2
 
 # Of 1, purity, level and |d / T - 1|: fitted to waves of rendered patches and
 # faces, with and without pulses, and of synthetic pulses and noise.
-_QUALITY_WEIGHTS = (-6.5, 11.6, 2.4, -2.1)
-_MAX_QUALITY_LEVEL = 1.0
-_MAX_DEVIATION = 0.7
+QUALITY_WEIGHTS = (-6.5, 11.6, 2.4, -2.1)
+MAX_QUALITY_LEVEL = 1.0
+MAX_DEVIATION = 0.7
 # Of a beat that none comes before.
-_FIRST_DEVIATION = 0.3
+FIRST_DEVIATION = 0.3
 
 
 class Beats(NamedTuple):
@@ -208,7 +210,7 @@ class BeatStream:
     self._filter = _Filter()
     self._peaks = _PeakFinder()
     self._mean_square = 0.0
-    self._resonators = np.zeros(len(_TURNS), np.complex128)
+    self._resonators = np.zeros(len(TURNS), np.complex128)
     self._witness = _Witness(SAMPLES_A_MINUTE / contract.MIN_RATE_BPM, 0.0)
     self._candidates: list[_Candidate] = []
     self._num_decided = 0
@@ -259,7 +261,7 @@ class BeatStream:
     scale = self._update_scale(value)
     self._hear_witness(value / scale)
     self._candidates += self._candidate(self._peaks.push(value), 0)
-    num_over = len(self._candidates) - _MAX_CANDIDATES
+    num_over = len(self._candidates) - MAX_CANDIDATES
     if num_over > 0:
       del self._candidates[:num_over]
       self._num_decided = max(self._num_decided - num_over, 0)
@@ -275,27 +277,27 @@ class BeatStream:
     """Returns the peak as a candidate, if it is one; `later` than now."""
     if peak is None:
       return []
-    level = peak.rise / (_SINE_RISE * self._scale())
-    if level < _MIN_LEVEL:
+    level = peak.rise / (SINE_RISE * self._scale())
+    if level < MIN_LEVEL:
       return []
     position = self.num_samples - 1 + later - FILTER_DELAY + peak.offset
     return [_Candidate(position, level, self._witness)]
 
   def _update_scale(self, value: float) -> float:
     square = value * value
-    if self.num_samples > _SCALE_START:
-      square = min(square, _MAX_SHARE_OF_SCALE * self._mean_square)
-    weight = max(_SCALE_WEIGHT, 1 / self.num_samples)
+    if self.num_samples > SCALE_START:
+      square = min(square, MAX_SHARE_OF_SCALE * self._mean_square)
+    weight = max(SCALE_WEIGHT, 1 / self.num_samples)
     self._mean_square += weight * (square - self._mean_square)
     return self._scale()
 
   def _scale(self) -> float:
-    return math.sqrt(self._mean_square) + _SCALE_FLOOR
+    return math.sqrt(self._mean_square) + SCALE_FLOOR
 
   def _hear_witness(self, sample: float) -> None:
-    self._resonators *= _TURNS
-    self._resonators += min(max(sample, -_MAX_SAMPLE), _MAX_SAMPLE)
-    if self.num_samples % _WITNESS_STRIDE == 0:
+    self._resonators *= TURNS
+    self._resonators += min(max(sample, -MAX_SAMPLE), MAX_SAMPLE)
+    if self.num_samples % WITNESS_STRIDE == 0:
       self._witness = _ask_witness(
         self._resonators.real**2 + self._resonators.imag**2
       )
@@ -312,7 +314,7 @@ class BeatStream:
     self._num_decided += len(due)
     found = []
     for beat in _best_chain(self._candidates):
-      far = beat.position - self._last_beat >= _MIN_INTERVAL
+      far = beat.position - self._last_beat >= MIN_INTERVAL
       if max(due[0], 0.0) <= beat.position <= due[-1] and far:
         found.append(beat)
         self._last_beat = beat.position
@@ -353,15 +355,15 @@ def _ask_witness(power: np.ndarray) -> _Witness:
     power: float64 [32], of each resonator.
   """
   strength = power.copy()
-  strength[:-_OCTAVE] += _OCTAVE_WEIGHT * power[_OCTAVE:]
+  strength[:-OCTAVE] += OCTAVE_WEIGHT * power[OCTAVE:]
   peak = int(np.argmax(strength))
   around = strength[max(peak - 1, 0) : peak + 2].tolist()
   steps = peak + (_vertex(*around) if len(around) == 3 else 0.0)
-  bpm = contract.MIN_RATE_BPM * 2 ** (steps / _OCTAVE)
+  bpm = contract.MIN_RATE_BPM * 2 ** (steps / OCTAVE)
   there = np.sum(power[max(peak - 1, 0) : peak + 2])
-  if peak + _OCTAVE < len(power):
-    there += np.sum(power[peak + _OCTAVE - 1 : peak + _OCTAVE + 2])
-  purity = there / (np.sum(power) + _SCALE_FLOOR)
+  if peak + OCTAVE < len(power):
+    there += np.sum(power[peak + OCTAVE - 1 : peak + OCTAVE + 2])
+  purity = there / (np.sum(power) + SCALE_FLOOR)
   return _Witness(SAMPLES_A_MINUTE / bpm, float(purity))
 
 
@@ -376,19 +378,19 @@ def _best_chain(candidates: list[_Candidate]) -> list[Beat]:
   for index, candidate in enumerate(candidates):
     expected = witnesses[index].expected
     best, interval, link = 0.0, expected, -1
-    for before in range(max(index - _NUM_PREDECESSORS, 0), index):
+    for before in range(max(index - NUM_PREDECESSORS, 0), index):
       length = candidate.position - candidates[before].position
-      if length < _MIN_INTERVAL:
+      if length < MIN_INTERVAL:
         break
       score = scores[before] - _cost(length, expected, intervals[before])
       if score > best:
         best, interval, link = score, length, before
-    if abs(interval - expected) > expected / 3:
+    if abs(interval - expected) > MAX_CHANGE * expected:
       interval = expected
-    scores.append(best + min(candidate.level, _MAX_LEVEL))
+    scores.append(best + min(candidate.level, MAX_LEVEL))
     intervals.append(interval)
     links.append(link)
-  end = candidates[-1].position - _CHAIN_END * witnesses[-1].expected
+  end = candidates[-1].position - CHAIN_END * witnesses[-1].expected
   last = max(
     (index for index, c in enumerate(candidates) if c.position >= end),
     key=scores.__getitem__,
@@ -402,7 +404,7 @@ def _heard_later(candidates: list[_Candidate]) -> list[_Witness]:
   for candidate in candidates:
     while (
       later < len(candidates) - 1
-      and candidates[later + 1].position <= candidate.position + _WITNESS_LAG
+      and candidates[later + 1].position <= candidate.position + WITNESS_LAG
     ):
       later += 1
     witnesses.append(candidates[later].witness)
@@ -412,9 +414,9 @@ def _heard_later(candidates: list[_Candidate]) -> list[_Witness]:
 def _cost(length: float, expected: float, previous: float) -> float:
   relative = length / expected
   again = length / previous
-  cost = _EXPECTED_COST * (relative - 1) ** 2 / relative
-  cost += _PREVIOUS_COST * (again - 1) ** 2 / again
-  return min(cost, _MAX_COST) if relative > 1 else cost
+  cost = EXPECTED_COST * (relative - 1) ** 2 / relative
+  cost += PREVIOUS_COST * (again - 1) ** 2 / again
+  return min(cost, MAX_COST) if relative > 1 else cost
 
 
 def _traced_back(
@@ -428,10 +430,10 @@ def _traced_back(
   index = last
   while index >= 0:
     candidate, witness, link = candidates[index], witnesses[index], links[index]
-    deviation = _FIRST_DEVIATION
+    deviation = FIRST_DEVIATION
     if link >= 0:
       length = candidate.position - candidates[link].position
-      deviation = min(abs(length / witness.expected - 1), _MAX_DEVIATION)
+      deviation = min(abs(length / witness.expected - 1), MAX_DEVIATION)
     quality = _quality(witness.purity, candidate.level, deviation)
     chain.append(Beat(candidate.position, quality))
     index = link
@@ -439,6 +441,6 @@ def _traced_back(
 
 
 def _quality(purity: float, level: float, deviation: float) -> float:
-  level = min(level, _MAX_QUALITY_LEVEL)
-  logit = np.dot(_QUALITY_WEIGHTS, (1.0, purity, level, deviation))
+  level = min(level, MAX_QUALITY_LEVEL)
+  logit = np.dot(QUALITY_WEIGHTS, (1.0, purity, level, deviation))
   return 1 / (1 + math.exp(-logit))

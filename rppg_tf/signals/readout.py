@@ -85,15 +85,12 @@ class PulseReader:
       None if neither beats nor spectrum say a rate.
     """
     rate = beat_rate.read_window(self._stream)
-    has_beats = rate.num_believed >= beat_rate.MIN_BEATS and math.isfinite(
-      rate.bpm
-    )
-    if not has_beats and spectral is None:
-      return None
-    if has_beats:
+    if rate.num_believed >= beat_rate.MIN_BEATS and math.isfinite(rate.bpm):
       bpm, newest_bpm = rate.bpm, rate.newest_bpm
-    else:
+    elif spectral is not None:
       bpm, newest_bpm = spectral.bpm, math.nan
+    else:
+      return None
     quality = _quality(spectral, rate.beats.quality)
     return Reading(bpm, newest_bpm, quality, rate.num_believed)
 
