@@ -24,7 +24,7 @@ from rppg_tf.inference.estimates import HeadRun
 from rppg_tf.inference.meter import Estimate, Excerpt, HeartRateMeter
 from rppg_tf.parallel import prefetch
 from rppg_tf.parallel.opencv_threads import one_opencv_thread
-from rppg_tf.signals import background, beats, chrominance
+from rppg_tf.signals import background, beats, chrominance, variability
 from rppg_tf.video import file as video_file
 from rppg_tf.video import timestamps
 from rppg_tf.video.reader import VideoReader
@@ -107,6 +107,11 @@ class Measurement:
   def confidence(self) -> np.ndarray:
     """Signal quality of the estimates, float64 [estimates] in [0, 1]."""
     return self._column('confidence')
+
+  @property
+  def variability(self) -> variability.Variability:
+    """RMSSD, SDNN and mean RR; NaN of less than 30 s of believed beats."""
+    return variability.variability(self.beats)
 
   @property
   def median_bpm(self) -> float | None:

@@ -18,6 +18,7 @@ camera's measurement, with summary and files; of a video it leaves nothing
 """
 
 import contextlib
+import math
 import signal
 import sys
 import threading
@@ -199,6 +200,10 @@ def _result(found: measurement.Measurement) -> dict:
       for time_s, quality in zip(*found.beats, strict=True)
     ],
     'rr_s': np.diff(found.beats.time_s).tolist(),
+    'hrv': {
+      name: value if math.isfinite(value) else None
+      for name, value in found.variability._asdict().items()
+    },
     'pulse': found.pulse.tolist(),
     'pulse_time_s': found.pulse_time_s.tolist(),
     **heart_rate.summarise(list(found.estimates)),
@@ -207,7 +212,7 @@ def _result(found: measurement.Measurement) -> dict:
 
 def _summary(result: dict) -> str:
   return (
-    f'{_rate(result)}\n'
+    f'{_rate(result)}\n{_variability(result["hrv"])}'
     f'face found in {100 * result["face_found_share"]:.0f} % of '
     f'{result["frames"]} frames{_lost(result)}\n'
     f'{result["frames_per_s"]:.0f} frames/s, {result["realtime_factor"]:.1f} '
@@ -229,6 +234,16 @@ def _rate(result: dict) -> str:
   if median_bpm is None:
     return f'no heart rate: {withheld}'
   return f'median heart rate: {median_bpm:.1f} BPM, {withheld}'
+
+
+def _variability(hrv: dict) -> str:
+  if hrv['rmssd_ms'] is None:
+    return ''
+  return (
+    f'variability: RMSSD {hrv["rmssd_ms"]:.0f} ms, SDNN {hrv["sdnn_ms"]:.0f} '
+    f'ms, mean RR {hrv["mean_rr_ms"]:.0f} ms, of {hrv["num_intervals"]} '
+    f'intervals, {100 * hrv["share_used"]:.0f} % of the time\n'
+  )
 
 
 def _lost(result: dict) -> str:
