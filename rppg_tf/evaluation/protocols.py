@@ -12,6 +12,7 @@ from rppg_tf.data import dataset, provenance
 from rppg_tf.data import window_split as data_window_split
 from rppg_tf.evaluation import (
   baselines,
+  beat_errors,
   confidence,
   runs,
   tables,
@@ -141,6 +142,8 @@ def _pooled(
   if config.recordings_dir:
     groups = tables.groups_of_rows(rows, config.recordings_dir)
   summaries = {name: _summary(rows, groups, name) for name in names}
+  for name in dict.fromkeys(row['estimator'] for row in collected.beat_rows):
+    summaries[name]['beats'] = beat_errors.summarise(collected.beat_rows, name)
   lengths = window_lengths.summarise(collected.length_rows)
   first_s = float(np.mean(collected.first_estimates_s))
   about = {
@@ -159,6 +162,8 @@ def _pooled(
       *(tables.group_table(summaries, group, group[3:]) for group in groups),
       'MAE by window length, highest peak of each pulse wave:\n'
       + tables.length_table(lengths),
+      'Beats against those of the contact PPG, within 100 ms but for the delay '
+      'of each recording:\n' + tables.beat_table(summaries),
       *_confidence_text(summaries, rows, threshold),
       f'first estimate: {first_s:.2f} s after the first frame',
     ]

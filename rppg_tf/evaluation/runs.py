@@ -12,7 +12,13 @@ import tqdm
 from rppg_tf import files, run_directory
 from rppg_tf.data import clips, dataset
 from rppg_tf.errors import InputError
-from rppg_tf.evaluation import baselines, window_lengths, window_split, windows
+from rppg_tf.evaluation import (
+  baselines,
+  beat_errors,
+  window_lengths,
+  window_split,
+  windows,
+)
 from rppg_tf.inference import estimates as inference_estimates
 from rppg_tf.inference import estimators as inference_estimators
 from rppg_tf.inference.c_head import CompiledHead
@@ -27,17 +33,20 @@ class Collected:
   Attributes:
     rows: of evaluation.window_rows.
     length_rows: of window_lengths.window_rows.
+    beat_rows: of beat_errors.recording_rows.
     first_estimates_s: when there was a first estimate.
   """
 
   rows: list[dict] = dataclasses.field(default_factory=list)
   length_rows: list[dict] = dataclasses.field(default_factory=list)
+  beat_rows: list[dict] = dataclasses.field(default_factory=list)
   first_estimates_s: list[float] = dataclasses.field(default_factory=list)
 
   def add(self, other: 'Collected') -> None:
     """Appends what another pass gave."""
     self.rows += other.rows
     self.length_rows += other.length_rows
+    self.beat_rows += other.beat_rows
     self.first_estimates_s += other.first_estimates_s
 
 
@@ -100,6 +109,7 @@ def collect(
   ):
     collected.rows += windows.window_rows(recording, estimates, mean_bpm)
     collected.length_rows += window_lengths.window_rows(recording, estimates)
+    collected.beat_rows += beat_errors.recording_rows(recording, estimates)
     first_s = inference_estimates.first_estimate_s(recording['timestamp_s'])
     assert first_s is not None  # `estimated` leaves shorter ones out
     collected.first_estimates_s.append(first_s)

@@ -1,6 +1,7 @@
 """The evaluation as text: one table a question, BPM throughout."""
 
 import json
+import math
 import pathlib
 
 import numpy as np
@@ -80,6 +81,26 @@ def coverage_table(coverages: dict[str, list[dict]]) -> str:
       f'{point["mae_bpm"]:6.2f} @{point["threshold"]:5.3f}' for point in points
     )
     lines.append(f'{name:13}' + ''.join(cells))
+  return '\n'.join(lines)
+
+
+def beat_table(summaries: dict[str, dict]) -> str:
+  """Returns how well beats are found, an estimator with a pulse a line."""
+  heads = {
+    'recall_percent': 'recall %',
+    'precision_percent': 'precision %',
+    'median_error_ms': 'error ms',
+    'median_delay_ms': 'delay ms',
+    'median_rmssd_error_ms': 'RMSSD error ms',
+  }
+  lines = [f'{"":13}' + ''.join(f'{head:>16}' for head in heads.values())]
+  for name, summary in summaries.items():
+    if 'beats' in summary:
+      cells = (summary['beats'][key] for key in heads)
+      lines.append(
+        f'{name:13}'
+        + ''.join(f'{math.nan if c is None else c:16.1f}' for c in cells)
+      )
   return '\n'.join(lines)
 
 
