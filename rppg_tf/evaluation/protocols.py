@@ -22,6 +22,9 @@ from rppg_tf.evaluation import (
 from rppg_tf.evaluation.config import EvaluateConfig
 from rppg_tf.evaluation.result import Evaluation
 
+# A first rate that does not keep people waiting.
+_EARLY_S = 6
+
 _SPLIT_WORDS = {
   'test': 'subjects never trained on',
   'validation': 'subjects that chose the best epoch',
@@ -145,12 +148,11 @@ def _pooled(
   for name in dict.fromkeys(row['estimator'] for row in collected.beat_rows):
     summaries[name]['beats'] = beat_errors.summarise(collected.beat_rows, name)
   lengths = window_lengths.summarise(collected.length_rows)
-  first_s = float(np.mean(collected.first_estimates_s))
   about = {
     'split_by': 'subject',
     'folds': config.folds,
     'confidence_threshold': threshold and threshold['threshold'],
-    'first_estimate_s': first_s,
+    'first_rate_s': collected.first_rates_s,
     'window_length': lengths,
   }
   text = '\n\n'.join(
@@ -165,10 +167,20 @@ def _pooled(
       'Beats against those of the contact PPG, within 100 ms but for the delay '
       'of each recording:\n' + tables.beat_table(summaries),
       *_confidence_text(summaries, rows, threshold),
-      f'first estimate: {first_s:.2f} s after the first frame',
+      _first_rate_text(collected.first_rates_s),
     ]
   )
   return Evaluation(summaries, about, rows, text, _origins(config, rows))
+
+
+def _first_rate_text(first_rates_s: list[int]) -> str:
+  if not first_rates_s:
+    return 'first rate: after 10 s'
+  early = np.mean(np.array(first_rates_s) <= _EARLY_S)
+  return (
+    f'first rate: after {np.median(first_rates_s):.0f} s (median), within '
+    f'{_EARLY_S} s in {100 * early:.0f} % of {len(first_rates_s)} recordings'
+  )
 
 
 def _origins(config: EvaluateConfig, rows: list[dict]) -> dict[str, str]:

@@ -9,12 +9,13 @@ import pathlib
 
 import tqdm
 
-from rppg_tf import files, run_directory
+from rppg_tf import contract, files, run_directory
 from rppg_tf.data import clips, dataset
 from rppg_tf.errors import InputError
 from rppg_tf.evaluation import (
   baselines,
   beat_errors,
+  confidence,
   window_lengths,
   window_split,
   windows,
@@ -24,6 +25,7 @@ from rppg_tf.inference import estimators as inference_estimators
 from rppg_tf.inference.c_head import CompiledHead
 from rppg_tf.inference.int8_cnn import Int8SpatialCnn
 from rppg_tf.model import loading
+from rppg_tf.signals import readout
 
 
 @dataclasses.dataclass
@@ -34,20 +36,21 @@ class Collected:
     rows: of evaluation.window_rows.
     length_rows: of window_lengths.window_rows.
     beat_rows: of beat_errors.recording_rows.
-    first_estimates_s: when there was a first estimate.
+    first_rates_s: when the beats of a model's last variant first said a rate
+      that is reported; 10 if they did not before.
   """
 
   rows: list[dict] = dataclasses.field(default_factory=list)
   length_rows: list[dict] = dataclasses.field(default_factory=list)
   beat_rows: list[dict] = dataclasses.field(default_factory=list)
-  first_estimates_s: list[float] = dataclasses.field(default_factory=list)
+  first_rates_s: list[int] = dataclasses.field(default_factory=list)
 
   def add(self, other: 'Collected') -> None:
     """Appends what another pass gave."""
     self.rows += other.rows
     self.length_rows += other.length_rows
     self.beat_rows += other.beat_rows
-    self.first_estimates_s += other.first_estimates_s
+    self.first_rates_s += other.first_rates_s
 
 
 def run_estimators(
@@ -110,9 +113,7 @@ def collect(
     collected.rows += windows.window_rows(recording, estimates, mean_bpm)
     collected.length_rows += window_lengths.window_rows(recording, estimates)
     collected.beat_rows += beat_errors.recording_rows(recording, estimates)
-    first_s = inference_estimates.first_estimate_s(recording['timestamp_s'])
-    assert first_s is not None  # `estimated` leaves shorter ones out
-    collected.first_estimates_s.append(first_s)
+    collected.first_rates_s += _first_rates_s(estimates)
   return collected
 
 
@@ -137,6 +138,16 @@ def collect_split_by_window(run_dir: pathlib.Path, data_dir: str) -> list[dict]:
       recording, estimates, shape, _training_mean_bpm(run_dir)
     )
   return rows
+
+
+def _first_rates_s(
+  estimates: dict[str, inference_estimates.Estimates],
+) -> list[int]:
+  waves = [e.pulse for e in estimates.values() if e.confidence is not None]
+  if not waves or waves[-1] is None:
+    return []
+  said_s = readout.first_rate_s(waves[-1], confidence.MIN_THRESHOLD)
+  return [said_s or contract.WINDOW_S]
 
 
 def _training_mean_bpm(run_dir: pathlib.Path) -> float:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rppg_tf import contract
 from rppg_tf.signals import beat_rate, beats
 
 # From here on five beats may do for a first rate.
@@ -114,6 +115,26 @@ def read_windows(
     assert reading is not None  # the spectrum always says a rate
     readings.append(reading)
   return readings
+
+
+def first_rate_s(pulse: np.ndarray, min_quality: float) -> int | None:
+  """Returns at which second the beats alone first say a rate, from 3 s on.
+
+  Args:
+    pulse: float [samples] on the 30 Hz grid.
+    min_quality: signal quality from which a rate is reported, in [0, 1].
+
+  Returns:
+    None if they do not before the spectrum has its 10 s.
+  """
+  reader = PulseReader()
+  for second in range(1, contract.WINDOW_S):
+    end = second * contract.GRID_RATE_HZ
+    reader.push(pulse[end - contract.GRID_RATE_HZ : end])
+    reading = reader.read() if second >= MIN_WINDOW_S else None
+    if reading is not None and reading.quality >= min_quality:
+      return second
+  return None
 
 
 def _quality(spectral: Spectral | None, beat_quality: np.ndarray) -> float:

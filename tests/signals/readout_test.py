@@ -48,6 +48,13 @@ def test_five_beats_are_a_first_rate():
   assert _reader(np.zeros(300)).read() is None
 
 
+def test_when_a_first_rate_is_said():
+  wave = wave_of_beats(regular(72, 20), 20)
+  assert 4 <= readout.first_rate_s(wave, 0.8) <= 6
+  assert readout.first_rate_s(wave, 1.0) is None
+  assert readout.first_rate_s(np.zeros(600), 0.0) is None
+
+
 def test_a_whole_wave_is_read_as_it_comes():
   wave = wave_of_beats(regular(64, 20), 20)
   ends = np.array([299, 329, 599])
