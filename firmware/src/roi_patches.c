@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "area.h"
 #include "helium.h"
 #include "pixels.h"
 
@@ -16,82 +17,6 @@ enum {
 
 static const uint8_t roi_percent[RPPG_NUM_ROIS][4] = RPPG_ROI_PERCENT;
 
-/* One side of a region. A side shorter than 36 is repeated `repeats` times
- * first, which changes no mean. */
-typedef struct {
-  int32_t start; /* first pixel of the region in the image */
-  int32_t repeats;
-  int32_t length; /* repeats included, >= 36 */
-  int32_t whole;  /* scale, where it and the other side's are whole; else 0 */
-  double scale;   /* source pixels a target pixel */
-} side_t;
-
-/* How a patch's sums become bytes. */
-typedef struct {
-  float share; /* of a sum in its byte */
-  float bias;
-  int32_t first; /* where the channel goes that is stored first */
-} rounding_t;
-
-/* --- Spans -----------------------------------------------------------------
- */
-
-static side_t side_of(int32_t start, int32_t num_pixels) {
-  const int32_t repeats = (SIZE + num_pixels - 1) / num_pixels;
-  const int32_t length = num_pixels * repeats;
-  /* In these two steps: the last bit counts. */
-  const double inverse = (double)SIZE / (double)length;
-  const double scale = 1.0 / inverse;
-  const int32_t whole = length / SIZE;
-  const side_t side = {start, repeats, length,
-                       ((double)whole == scale) ? whole : 0, scale};
-  return side;
-}
-
-/* Source [from, to) of target pixel `target`: a pixel that lies in it by less
- * than a thousandth is left out. Of a whole scale all weights are 1: whole
- * numbers below 2^24 are summed, which is exact. */
-static rppg_span_t span_at(const side_t *side, int32_t target) {
-  const double slack = 1e-3;
-  const double from = (double)target * side->scale;
-  const double to = from + side->scale;
-  const double rest = (double)side->length - from;
-  const double part = (side->scale < rest) ? side->scale : rest;
-  const double width = (side->whole > 0) ? 1.0 : part;
-  int32_t whole_to = (int32_t)floor(to);
-  whole_to = (whole_to < side->length - 1) ? whole_to : side->length - 1;
-  int32_t whole_from = (int32_t)ceil(from);
-  whole_from = (whole_from < whole_to) ? whole_from : whole_to;
-  const double before = (double)whole_from - from;
-  const double after = to - (double)whole_to;
-  const int32_t has_before = (before > slack);
-  const int32_t has_after = (after > slack);
-  const int32_t num = (whole_to - whole_from) + has_before + has_after;
-  const float middle = (float)(1.0 / width);
-  rppg_span_t span;
-  span.first = (uint16_t)(has_before ? whole_from - 1 : whole_from);
-  span.num = (uint16_t)num;
-  span.middle_weight = middle;
-  span.first_weight = has_before ? (float)(before / width) : middle;
-  span.last_weight = middle;
-  if (has_after) {
-    const double capped = (after < 1.0) ? after : 1.0;
-    span.last_weight = (float)(((capped < width) ? capped : width) / width);
-  }
-  if ((num == 1) && !has_before) {
-    span.first_weight = span.last_weight;
-  }
-  return span;
-}
-
-static float weight_at(const rppg_span_t *span, int32_t index) {
-  if (index == 0) {
-    return span->first_weight;
-  }
-  return (index + 1 < (int32_t)span->num) ? span->middle_weight
-                                          : span->last_weight;
-}
-
 /* --- Rows ------------------------------------------------------------------
  * 36 pixels as three rows of one channel each: what the four spans of a group
  * sum lies side by side.
@@ -100,7 +25,7 @@ static float weight_at(const rppg_span_t *span, int32_t index) {
 #if RPPG_HAS_HELIUM
 /* What one column adds, step by step. A span that has ended adds its last
  * pixel times 0. */
-static void fill_lane(const side_t *columns, const rppg_span_t *span,
+static void fill_lane(const rppg_side_t *columns, const rppg_span_t *span,
                       int32_t bytes_per_pixel, int32_t num_taps,
                       rppg_tap_t *taps, int32_t lane) {
   const int32_t end = (int32_t)span->num - 1;
@@ -108,12 +33,13 @@ static void fill_lane(const side_t *columns, const rppg_span_t *span,
     const int32_t place = (int32_t)span->first + ((index < end) ? index : end);
     taps[index].offsets[lane] =
         (uint16_t)(place / columns->repeats * bytes_per_pixel);
-    taps[index].weights[lane] = (index <= end) ? weight_at(span, index) : 0.0f;
+    taps[index].weights[lane] =
+        (index <= end) ? rppg_weight_at(span, index) : 0.0f;
   }
 }
 
 /* Taps of `num_groups` groups from `first_group` on. */
-static void fill_taps(const side_t *columns, const rppg_image_t *image,
+static void fill_taps(const rppg_side_t *columns, const rppg_image_t *image,
                       int32_t first_group, int32_t num_groups,
                       rppg_cut_scratch_t *scratch) {
   rppg_tap_t *taps = scratch->columns.taps;
@@ -121,7 +47,7 @@ static void fill_taps(const side_t *columns, const rppg_image_t *image,
     rppg_span_t spans[LANES];
     int32_t most = 0;
     for (int32_t lane = 0; lane < LANES; ++lane) {
-      spans[lane] = span_at(columns, (first_group + group) * LANES + lane);
+      spans[lane] = rppg_span_at(columns, (first_group + group) * LANES + lane);
       const int32_t num = (int32_t)spans[lane].num;
       most = (most > num) ? most : num;
     }
@@ -136,12 +62,12 @@ static void fill_taps(const side_t *columns, const rppg_image_t *image,
 
 /* Whether the taps of all groups fit: a span takes 2 more than its whole
  * pixels at most. */
-static int32_t do_taps_fit(const side_t *columns) {
+static int32_t do_taps_fit(const rppg_side_t *columns) {
   return GROUPS * (columns->length / SIZE + 2) <= RPPG_MAX_TAPS;
 }
 
 /* Works out what every row of the region needs. */
-static void plan_rows(const side_t *columns, const rppg_image_t *image,
+static void plan_rows(const rppg_side_t *columns, const rppg_image_t *image,
                       rppg_cut_scratch_t *scratch) {
   if (do_taps_fit(columns)) {
     fill_taps(columns, image, 0, GROUPS, scratch);
@@ -210,7 +136,7 @@ static void sum_packed_taps(const uint8_t *row, const rppg_tap_t *taps,
 }
 
 /* One source row brought to 36 pixels. */
-static void shrink_row(const rppg_image_t *image, const side_t *columns,
+static void shrink_row(const rppg_image_t *image, const rppg_side_t *columns,
                        int32_t y, rppg_cut_scratch_t *scratch) {
   const uint8_t *row = rppg_pixel_at(image, columns->start, y);
   const int32_t at_once = do_taps_fit(columns) ? GROUPS : 1;
@@ -230,106 +156,24 @@ static void shrink_row(const rppg_image_t *image, const side_t *columns,
 
 #else
 /* Works out what every row of the region needs. */
-static void plan_rows(const side_t *columns, const rppg_image_t *image,
+static void plan_rows(const rppg_side_t *columns, const rppg_image_t *image,
                       rppg_cut_scratch_t *scratch) {
   (void)image;
   for (int32_t target = 0; target < SIZE; ++target) {
-    scratch->columns.spans[target] = span_at(columns, target);
-  }
-}
-
-/* sums += weight * pixel; of 3 bytes, or of 2. */
-static inline void add_pixel(const uint8_t *pixel, int32_t is_packed,
-                             float weight, float sums[CHANNELS]) {
-  uint8_t rgb[CHANNELS];
-  if (is_packed) {
-    rppg_unpack_565(pixel, rgb);
-  } else {
-    memcpy(rgb, pixel, sizeof rgb);
-  }
-  sums[0] += (float)rgb[0] * weight;
-  sums[1] += (float)rgb[1] * weight;
-  sums[2] += (float)rgb[2] * weight;
-}
-
-/* Weighted sums of the pixels of one span after the other, from the left, of
- * pixels that are not repeated. `is_packed` is a constant wherever this is
- * called. */
-static inline void sum_spans(const uint8_t *row, const rppg_span_t *spans,
-                             int32_t is_packed, float *outputs) {
-  const int32_t bytes = is_packed ? 2 : 3;
-  for (int32_t target = 0; target < SIZE; ++target) {
-    const rppg_span_t *span = &spans[target];
-    const uint8_t *pixel = &row[(int32_t)span->first * bytes];
-    const float middle = span->middle_weight;
-    float sums[CHANNELS] = {0.0f, 0.0f, 0.0f};
-    add_pixel(pixel, is_packed, span->first_weight, sums);
-    for (int32_t left = (int32_t)span->num - 2; left > 0; --left) {
-      pixel += bytes;
-      add_pixel(pixel, is_packed, middle, sums);
-    }
-    if (span->num > 1u) {
-      pixel += bytes;
-      add_pixel(pixel, is_packed, span->last_weight, sums);
-    }
-    outputs[target] = sums[0];
-    outputs[SIZE + target] = sums[1];
-    outputs[2 * SIZE + target] = sums[2];
-  }
-}
-
-/* The same of a region of fewer than 36 columns. */
-static void sum_repeated_spans(const uint8_t *row, const rppg_span_t *spans,
-                               int32_t repeats, int32_t is_packed,
-                               float *outputs) {
-  const int32_t bytes = is_packed ? 2 : 3;
-  for (int32_t target = 0; target < SIZE; ++target) {
-    const rppg_span_t *span = &spans[target];
-    float sums[CHANNELS] = {0.0f, 0.0f, 0.0f};
-    for (int32_t index = 0; index < (int32_t)span->num; ++index) {
-      const int32_t place = ((int32_t)span->first + index) / repeats;
-      add_pixel(&row[place * bytes], is_packed, weight_at(span, index), sums);
-    }
-    outputs[target] = sums[0];
-    outputs[SIZE + target] = sums[1];
-    outputs[2 * SIZE + target] = sums[2];
+    scratch->columns.spans[target] = rppg_span_at(columns, target);
   }
 }
 
 /* One source row brought to 36 pixels. */
-static void shrink_row(const rppg_image_t *image, const side_t *columns,
+static void shrink_row(const rppg_image_t *image, const rppg_side_t *columns,
                        int32_t y, rppg_cut_scratch_t *scratch) {
-  const uint8_t *row = rppg_pixel_at(image, columns->start, y);
-  const rppg_span_t *spans = scratch->columns.spans;
-  const int32_t is_packed = (image->format == RPPG_RGB565);
-  if (columns->repeats > 1) {
-    sum_repeated_spans(row, spans, columns->repeats, is_packed, scratch->row);
-  } else if (is_packed) {
-    sum_spans(row, spans, 1, scratch->row);
-  } else {
-    sum_spans(row, spans, 0, scratch->row);
-  }
+  rppg_sum_spans(image, columns, y, scratch->columns.spans, SIZE, scratch->row);
 }
 #endif
-
-/* sums += weight * row */
-static void add_row(const float *row, float weight, float *sums) {
-#if RPPG_HAS_HELIUM
-  for (int32_t at = 0; at < ROW; at += 4) {
-    vstrwq_f32(&sums[at], vaddq_f32(vldrwq_f32(&sums[at]),
-                                    vmulq_n_f32(vldrwq_f32(&row[at]), weight)));
-  }
-#else
-  for (int32_t at = 0; at < ROW; ++at) {
-    sums[at] += row[at] * weight;
-  }
-#endif
-}
 
 /* Interleaves the channels. */
-static void round_row(const float *sums, const rounding_t *rounding,
-                      uint8_t *pixels) {
-  const int32_t first = rounding->first;
+static void round_row(const float *sums, const rppg_rounding_t *rounding,
+                      int32_t first, uint8_t *pixels) {
   for (int32_t channel = 0; channel < CHANNELS; ++channel) {
     const float *from = &sums[channel * SIZE];
     uint8_t *to = &pixels[(first == 0) ? channel : first - channel];
@@ -354,47 +198,36 @@ static void round_row(const float *sums, const rounding_t *rounding,
 
 typedef char rows_are_whole_vectors[(SIZE % 4 == 0) ? 1 : -1];
 
-static void shrink(const rppg_image_t *image, const side_t *columns,
-                   const side_t *rows, const rounding_t *rounding,
+static void shrink(const rppg_image_t *image, const rppg_area_t *area,
                    rppg_cut_scratch_t *scratch, uint8_t *patch) {
+  const rppg_side_t *rows = &area->rows;
   int32_t shrunk_y = -1;
-  plan_rows(columns, image, scratch);
+  plan_rows(&area->columns, image, scratch);
   for (int32_t target = 0; target < SIZE; ++target) {
-    const rppg_span_t span = span_at(rows, target);
+    const rppg_span_t span = rppg_span_at(rows, target);
     memset(scratch->sums, 0, sizeof scratch->sums);
     for (int32_t index = 0; index < (int32_t)span.num; ++index) {
       const int32_t y =
           rows->start + ((int32_t)span.first + index) / rows->repeats;
       if (y != shrunk_y) {
-        shrink_row(image, columns, y, scratch);
+        shrink_row(image, &area->columns, y, scratch);
         shrunk_y = y;
       }
-      add_row(scratch->row, weight_at(&span, index), scratch->sums);
+      rppg_add_row(scratch->row, rppg_weight_at(&span, index), ROW,
+                   scratch->sums);
     }
-    round_row(scratch->sums, rounding, &patch[target * ROW]);
+    round_row(scratch->sums, &area->rounding, rppg_first_channel(image),
+              &patch[target * ROW]);
   }
 }
 
 void rppg_cut_roi(const rppg_image_t *image, const rppg_box_t *box, int32_t roi,
                   rppg_cut_scratch_t *scratch, uint8_t *patch) {
   const rppg_bounds_t bounds = rppg_region_bounds(box, roi_percent[roi], image);
-  const int32_t width = bounds.x1 - bounds.x0;
-  const int32_t height = bounds.y1 - bounds.y0;
-  if ((width <= 0) || (height <= 0)) {
+  if ((bounds.x0 >= bounds.x1) || (bounds.y0 >= bounds.y1)) {
     memset(patch, 0, (size_t)(SIZE * ROW));
     return;
   }
-  side_t columns = side_of(bounds.x0, width);
-  side_t rows = side_of(bounds.y0, height);
-  rounding_t rounding = {1.0f, 0.0f, rppg_first_channel(image)};
-  const int32_t area = columns.whole * rows.whole;
-  if (area > 0) {
-    rounding.share = (float)(1.0 / (double)area);
-    /* Halves of 2x2 pixels go up. */
-    rounding.bias = ((columns.whole == 2) && (rows.whole == 2)) ? 0.125f : 0.0f;
-  } else {
-    columns.whole = 0;
-    rows.whole = 0;
-  }
-  shrink(image, &columns, &rows, &rounding, scratch, patch);
+  const rppg_area_t area = rppg_area_of(&bounds, SIZE, SIZE);
+  shrink(image, &area, scratch, patch);
 }

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 
 _FIRMWARE = firmware_stream.FIRMWARE
 _STAGES = (
+  'area',
   'pixels',
   'roi_patches',
   'mid_face',

@@ -1,0 +1,167 @@
+#include "area.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "helium.h"
+
+enum { CHANNELS = RPPG_NUM_CHANNELS };
+
+/* --- Spans -----------------------------------------------------------------
+ */
+
+static rppg_side_t side_of(int32_t start, int32_t num_pixels,
+                           int32_t num_targets) {
+  const int32_t repeats = (num_targets + num_pixels - 1) / num_pixels;
+  const int32_t length = num_pixels * repeats;
+  /* In these two steps: the last bit counts. */
+  const double inverse = (double)num_targets / (double)length;
+  const double scale = 1.0 / inverse;
+  const int32_t whole = length / num_targets;
+  const rppg_side_t side = {start, repeats, length,
+                            ((double)whole == scale) ? whole : 0, scale};
+  return side;
+}
+
+rppg_area_t rppg_area_of(const rppg_bounds_t *bounds, int32_t width,
+                         int32_t height) {
+  rppg_area_t area = {side_of(bounds->x0, bounds->x1 - bounds->x0, width),
+                      side_of(bounds->y0, bounds->y1 - bounds->y0, height),
+                      {1.0f, 0.0f}};
+  const int32_t num_pixels = area.columns.whole * area.rows.whole;
+  if (num_pixels > 0) {
+    area.rounding.share = (float)(1.0 / (double)num_pixels);
+    /* Halves of 2x2 pixels go up. */
+    area.rounding.bias =
+        ((area.columns.whole == 2) && (area.rows.whole == 2)) ? 0.125f : 0.0f;
+  } else {
+    area.columns.whole = 0;
+    area.rows.whole = 0;
+  }
+  return area;
+}
+
+/* Source [from, to) of target pixel `target`: a pixel that lies in it by less
+ * than a thousandth is left out. Of a whole scale all weights are 1: whole
+ * numbers below 2^24 are summed, which is exact. */
+rppg_span_t rppg_span_at(const rppg_side_t *side, int32_t target) {
+  const double slack = 1e-3;
+  const double from = (double)target * side->scale;
+  const double to = from + side->scale;
+  const double rest = (double)side->length - from;
+  const double part = (side->scale < rest) ? side->scale : rest;
+  const double width = (side->whole > 0) ? 1.0 : part;
+  int32_t whole_to = (int32_t)floor(to);
+  whole_to = (whole_to < side->length - 1) ? whole_to : side->length - 1;
+  int32_t whole_from = (int32_t)ceil(from);
+  whole_from = (whole_from < whole_to) ? whole_from : whole_to;
+  const double before = (double)whole_from - from;
+  const double after = to - (double)whole_to;
+  const int32_t has_before = (before > slack);
+  const int32_t has_after = (after > slack);
+  const int32_t num = (whole_to - whole_from) + has_before + has_after;
+  const float middle = (float)(1.0 / width);
+  rppg_span_t span;
+  span.first = (uint16_t)(has_before ? whole_from - 1 : whole_from);
+  span.num = (uint16_t)num;
+  span.middle_weight = middle;
+  span.first_weight = has_before ? (float)(before / width) : middle;
+  span.last_weight = middle;
+  if (has_after) {
+    const double capped = (after < 1.0) ? after : 1.0;
+    span.last_weight = (float)(((capped < width) ? capped : width) / width);
+  }
+  if ((num == 1) && !has_before) {
+    span.first_weight = span.last_weight;
+  }
+  return span;
+}
+
+/* --- Rows ------------------------------------------------------------------
+ */
+
+/* sums += weight * pixel; of 3 bytes, or of 2. */
+static inline void add_pixel(const uint8_t *pixel, int32_t is_packed,
+                             float weight, float sums[CHANNELS]) {
+  uint8_t rgb[CHANNELS];
+  if (is_packed) {
+    rppg_unpack_565(pixel, rgb);
+  } else {
+    memcpy(rgb, pixel, sizeof rgb);
+  }
+  sums[0] += (float)rgb[0] * weight;
+  sums[1] += (float)rgb[1] * weight;
+  sums[2] += (float)rgb[2] * weight;
+}
+
+/* Of pixels that are not repeated. `is_packed` is a constant wherever this is
+ * called. */
+static inline void sum_once(const uint8_t *row, const rppg_span_t *spans,
+                            int32_t num_spans, int32_t is_packed,
+                            float *outputs) {
+  const int32_t bytes = is_packed ? 2 : 3;
+  for (int32_t target = 0; target < num_spans; ++target) {
+    const rppg_span_t *span = &spans[target];
+    const uint8_t *pixel = &row[(int32_t)span->first * bytes];
+    const float middle = span->middle_weight;
+    float sums[CHANNELS] = {0.0f, 0.0f, 0.0f};
+    add_pixel(pixel, is_packed, span->first_weight, sums);
+    for (int32_t left = (int32_t)span->num - 2; left > 0; --left) {
+      pixel += bytes;
+      add_pixel(pixel, is_packed, middle, sums);
+    }
+    if (span->num > 1u) {
+      pixel += bytes;
+      add_pixel(pixel, is_packed, span->last_weight, sums);
+    }
+    outputs[target] = sums[0];
+    outputs[num_spans + target] = sums[1];
+    outputs[2 * num_spans + target] = sums[2];
+  }
+}
+
+/* The same of fewer columns than spans. */
+static void sum_repeated(const uint8_t *row, const rppg_span_t *spans,
+                         int32_t num_spans, int32_t repeats, int32_t is_packed,
+                         float *outputs) {
+  const int32_t bytes = is_packed ? 2 : 3;
+  for (int32_t target = 0; target < num_spans; ++target) {
+    const rppg_span_t *span = &spans[target];
+    float sums[CHANNELS] = {0.0f, 0.0f, 0.0f};
+    for (int32_t index = 0; index < (int32_t)span->num; ++index) {
+      const int32_t place = ((int32_t)span->first + index) / repeats;
+      add_pixel(&row[place * bytes], is_packed, rppg_weight_at(span, index),
+                sums);
+    }
+    outputs[target] = sums[0];
+    outputs[num_spans + target] = sums[1];
+    outputs[2 * num_spans + target] = sums[2];
+  }
+}
+
+void rppg_sum_spans(const rppg_image_t *image, const rppg_side_t *columns,
+                    int32_t y, const rppg_span_t *spans, int32_t num_spans,
+                    float *sums) {
+  const uint8_t *row = rppg_pixel_at(image, columns->start, y);
+  const int32_t is_packed = (image->format == RPPG_RGB565);
+  if (columns->repeats > 1) {
+    sum_repeated(row, spans, num_spans, columns->repeats, is_packed, sums);
+  } else if (is_packed) {
+    sum_once(row, spans, num_spans, 1, sums);
+  } else {
+    sum_once(row, spans, num_spans, 0, sums);
+  }
+}
+
+void rppg_add_row(const float *row, float weight, int32_t num, float *sums) {
+#if RPPG_HAS_HELIUM
+  for (int32_t at = 0; at < num; at += 4) {
+    vstrwq_f32(&sums[at], vaddq_f32(vldrwq_f32(&sums[at]),
+                                    vmulq_n_f32(vldrwq_f32(&row[at]), weight)));
+  }
+#else
+  for (int32_t at = 0; at < num; ++at) {
+    sums[at] += row[at] * weight;
+  }
+#endif
+}
