@@ -82,6 +82,8 @@ typedef enum {
   RPPG_GAP = 4,
   /* Push: more than 10 s since the last frame; begun anew. */
   RPPG_RESTARTED = 5,
+  /* Detector: more steps are to be done. */
+  RPPG_LOOKING = 6,
   /* A pointer is NULL, or a number is out of its range. Nothing was changed.
    */
   RPPG_BAD_ARGUMENT = -1,

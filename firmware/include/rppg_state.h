@@ -23,6 +23,11 @@ typedef struct {
   int64_t last_seen_us;
 } rppg_face_box_t;
 
+/* Pixels [x0, x1) x [y0, y1) of an image; none where x1 <= x0 or y1 <= y0. */
+typedef struct {
+  int32_t x0, x1, y0, y1;
+} rppg_bounds_t;
+
 /* How far the head has moved, to the right and down, in 1/RPPG_SUBPIXELS of a
  * pixel. */
 typedef struct {

@@ -1,5 +1,21 @@
 #include "pixels.h"
 
+#include "checks.h"
+
+int32_t rppg_is_image_usable(const rppg_image_t *image) {
+  if ((image == NULL) || (image->pixels == NULL)) {
+    return 0;
+  }
+  if ((image->format != RPPG_RGB888) && (image->format != RPPG_BGR888) &&
+      (image->format != RPPG_RGB565)) {
+    return 0;
+  }
+  const uint32_t bytes = (image->format == RPPG_RGB565) ? 2u : 3u;
+  return (image->width_px >= 1u) && (image->width_px <= RPPG_MAX_SIDE_PX) &&
+         (image->height_px >= 1u) && (image->height_px <= RPPG_MAX_SIDE_PX) &&
+         (image->stride_bytes >= image->width_px * bytes);
+}
+
 /* Nearest pixel, half up; below 2^31, as sides are RPPG_MAX_BOX_PX at most. */
 static int32_t at_percent(int32_t start, int32_t side, uint8_t percent) {
   return start + (int32_t)(((uint32_t)side * percent + 50u) / 100u);

@@ -7,11 +7,6 @@
 
 #include "rppg.h"
 
-/* Pixels [x0, x1) x [y0, y1) of an image; none where x1 <= x0 or y1 <= y0. */
-typedef struct {
-  int32_t x0, x1, y0, y1;
-} rppg_bounds_t;
-
 /* Bounds of a region of a face box, in or outside of the image. */
 rppg_bounds_t rppg_region_px(const rppg_box_t *box, const uint8_t percent[4]);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "background.h"
+#include "checks.h"
 #include "face_box.h"
 #include "face_motion.h"
 #include "feature_timeline.h"
@@ -42,20 +43,6 @@ typedef char rppg_state_is_too_large[(sizeof(rppg_state_t) <= RPPG_STATE_BYTES)
 /* --- Checks ----------------------------------------------------------------
  */
 
-static int32_t is_image_usable(const rppg_image_t *image) {
-  if ((image == NULL) || (image->pixels == NULL)) {
-    return 0;
-  }
-  if ((image->format != RPPG_RGB888) && (image->format != RPPG_BGR888) &&
-      (image->format != RPPG_RGB565)) {
-    return 0;
-  }
-  const uint32_t bytes = (image->format == RPPG_RGB565) ? 2u : 3u;
-  return (image->width_px >= 1u) && (image->width_px <= RPPG_MAX_SIDE_PX) &&
-         (image->height_px >= 1u) && (image->height_px <= RPPG_MAX_SIDE_PX) &&
-         (image->stride_bytes >= image->width_px * bytes);
-}
-
 static int32_t is_within(int32_t value, int32_t low, int32_t high) {
   return (value >= low) && (value <= high);
 }
@@ -73,6 +60,16 @@ static int32_t is_face_usable(const rppg_face_t *face) {
          is_within(face->y_px, -RPPG_MAX_BOX_PX, RPPG_MAX_BOX_PX) &&
          is_within(face->width_px, 1, RPPG_MAX_BOX_PX) &&
          is_within(face->height_px, 1, RPPG_MAX_BOX_PX);
+}
+
+rppg_status_t rppg_check_frame(const rppg_state_t *state,
+                               const rppg_image_t *image, int64_t time_us) {
+  if ((state == NULL) || !rppg_is_image_usable(image) || (time_us < 0) ||
+      (time_us > RPPG_MAX_TIME_US)) {
+    return RPPG_BAD_ARGUMENT;
+  }
+  return (state->has_frames && (time_us < state->last_us)) ? RPPG_TIME_BACKWARDS
+                                                           : RPPG_OK;
 }
 
 /* --- Start -----------------------------------------------------------------
@@ -202,14 +199,13 @@ static rppg_status_t judge_interval(const rppg_state_t *state,
 rppg_status_t rppg_push_frame(rppg_state_t *state, const rppg_image_t *image,
                               const rppg_face_t *face, int64_t time_us) {
   rppg_features_t features;
-  if ((state == NULL) || !is_image_usable(image) || !is_face_usable(face) ||
-      (time_us < 0) || (time_us > RPPG_MAX_TIME_US)) {
-    return RPPG_BAD_ARGUMENT;
+  rppg_status_t status = is_face_usable(face)
+                             ? rppg_check_frame(state, image, time_us)
+                             : RPPG_BAD_ARGUMENT;
+  if (status != RPPG_OK) {
+    return status;
   }
-  if (state->has_frames && (time_us < state->last_us)) {
-    return RPPG_TIME_BACKWARDS;
-  }
-  rppg_status_t status = judge_interval(state, time_us);
+  status = judge_interval(state, time_us);
   if (!state->has_used || (status == RPPG_RESTARTED)) {
     start_anew(state, time_us);
   }

@@ -8,7 +8,7 @@ import hashlib
 from string import Template
 
 from rppg_tf import contract
-from rppg_tf.faces import motion, rois, stabiliser
+from rppg_tf.faces import detector, motion, rois, stabiliser
 from rppg_tf.signals import chrominance
 from tools.codegen.literals import float_literal
 
@@ -65,6 +65,7 @@ def _definitions(geometry: str) -> list[tuple[str | None, str]]:
   return [
     *_camera_definitions(geometry),
     *_face_definitions(),
+    *_detector_definitions(),
     *_motion_definitions(),
     *_background_definitions(),
     *_network_definitions(),
@@ -97,6 +98,25 @@ def _face_definitions() -> list[tuple[str | None, str]]:
   return [
     (None, '# The face box that stands still.'),
     *((f'RPPG_{name}', f'{getattr(stabiliser, name)}') for name in names),
+  ]
+
+
+def _detector_definitions() -> list[tuple[str | None, str]]:
+  names = (
+    'DETECTION_WIDTH_PX',
+    'CASCADE_SCALE_STEP',
+    'CASCADE_MIN_NEIGHBOURS',
+    'MIN_FACE_SHARE',
+    'MIN_TRACKED_SHARE',
+    'LOOKS_PER_COUNT',
+    'NEAR_DIVISOR',
+    'NEAR_SCALE_STEP',
+    'NEAR_MIN_NEIGHBOURS',
+    'MAX_NEAR_LOOKS',
+  )
+  return [
+    (None, '# Where and how the detector looks for a face.'),
+    *((f'RPPG_{name}', repr(getattr(detector, name))) for name in names),
   ]
 
 
