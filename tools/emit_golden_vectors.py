@@ -1,13 +1,15 @@
-"""What Python makes of frames and CNN inputs → files that C is checked with.
+"""What Python makes of frames, CNN inputs and looks → files to check C with.
 
   python -m tools.emit_golden_vectors --run_dir=build/demo/run
 
 writes golden/frames.bin and golden/frames_expected.bin (firmware/test/
 replay.h), golden/crops.bin and golden/crops_expected.bin (3,888 bytes in, 16
-out). The frames hold a pulse, a head that sways, jitter of the detector, a step
+out), golden/looks.bin and golden/looks_expected.bin (firmware/test/looks.h).
+The frames hold a pulse, a head that sways, jitter of the detector, a step
 of the face, a face that is lost and found, doubled times and a gap; in the
-second half the box reaches out of the image. Made of a fixed seed: the same
-model gives the same files.
+second half the box reaches out of the image. The looks go after a face that
+moves, leaves the image and is lost; images are small, wide and tiny. Made of a
+fixed seed: the same model gives the same files.
 """
 
 import pathlib
@@ -15,11 +17,19 @@ import pathlib
 import cv2
 import numpy as np
 from absl import flags
+from skimage import data
 
 from rppg_tf import contract, files, run_directory
 from rppg_tf.entry_point import run
+from rppg_tf.faces import detector as face_detector
 from rppg_tf.inference.int8_cnn import Int8SpatialCnn
-from tools.firmware_runner.stream import FRAME_OUT, PythonPipeline
+from tools.firmware_runner import looks as firmware_looks
+from tools.firmware_runner.stream import (
+  FOUND,
+  FRAME_OUT,
+  NOT_FOUND,
+  PythonPipeline,
+)
 
 _RUN_DIR = flags.DEFINE_string(
   'run_dir',
@@ -130,8 +140,52 @@ def crop_features(crops: np.ndarray, model: pathlib.Path) -> np.ndarray:
   return features.reshape(-1, contract.NUM_SPATIAL_FEATURES)[: len(crops)]
 
 
+# Height and width of the images of one detector after the other, and where
+# the face's surroundings lie in each (x, y, side).
+_LOOKS = (
+  ((120, 160), [(9 + 4 * at, 5, 90 + 2 * at) for at in range(8)] + [None]),
+  ((90, 160), [(75, -8, 95), (60, -3, 95), (58, -2, 95), (20, 0, 80)]),
+  ((64, 700), [None, (500, -10, 80), (496, -10, 80)]),
+  ((60, 24), [None]),
+  ((1, 200), [None]),
+)
+
+
+def make_looks(random: np.random.Generator) -> list[firmware_looks.Look]:
+  """Returns looks after what FaceDetector found in the image before."""
+  face = np.ascontiguousarray(data.astronaut()[:320, 80:400, ::-1])
+  looks = []
+  for (height, width), places in _LOOKS:
+    detector, found = face_detector.FaceDetector(), None
+    for index, place in enumerate(places):
+      image = random.integers(90, 130, (height, width, 3), np.uint8)
+      if place is not None:
+        x, y, side = place
+        patch = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
+        patch = patch[max(0, -y) :, max(0, -x) :]
+        part = image[max(0, y) :, max(0, x) :][: len(patch), : patch.shape[1]]
+        part[:] = patch[: len(part), : part.shape[1]]
+      looks.append(firmware_looks.Look(image, found, index == 0))
+      found = detector.find(image, found)
+  return looks
+
+
+def expect_looks(looks: list[firmware_looks.Look]) -> np.ndarray:
+  """Returns what FaceDetector makes of them: LOOK_OUT [num_looks]."""
+  expected = np.zeros(len(looks), firmware_looks.LOOK_OUT)
+  detector = face_detector.FaceDetector()
+  for look, result in zip(looks, expected, strict=True):
+    if look.is_first:
+      detector = face_detector.FaceDetector()
+    box = detector.find(look.frame_bgr, look.tracked)
+    result['detection'] = NOT_FOUND if box is None else FOUND
+    result['box'] = box or (0, 0, 0, 0)
+    result['num_faces'] = detector.num_faces
+  return expected
+
+
 def main() -> None:
-  """Writes all four files."""
+  """Writes all six files."""
   run_dir = pathlib.Path(_RUN_DIR.value)
   c_dir = pathlib.Path(_OUTPUT_DIR.value)
   folder = c_dir / 'golden'
@@ -140,8 +194,18 @@ def main() -> None:
   features = crop_features(crops, run_dir / run_directory.INT8_MODEL)
   files.write_bytes(folder / 'crops.bin', crops.tobytes())
   files.write_bytes(folder / 'crops_expected.bin', features.tobytes())
+  looks = make_looks(np.random.default_rng(3))
+  files.write_bytes(
+    folder / 'looks.bin', b''.join(look.encode() for look in looks)
+  )
+  files.write_bytes(
+    folder / 'looks_expected.bin', expect_looks(looks).tobytes()
+  )
   num_frames = write_frames(run_dir, c_dir)
-  print(f'written: {folder}, {num_frames} frames, {len(crops)} CNN inputs')
+  print(
+    f'written: {folder}, {num_frames} frames, {len(crops)} CNN inputs, '
+    f'{len(looks)} looks'
+  )
 
 
 if __name__ == '__main__':

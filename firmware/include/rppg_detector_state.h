@@ -58,13 +58,6 @@ typedef struct {
   uint8_t is_reduced;
 } rppg_grey_t;
 
-/* Where a level's pixel lies: between grey pixels `offset` and the next, by
- * `weight` / 256. */
-typedef struct {
-  uint16_t offset;
-  uint16_t weight;
-} rppg_place_t;
-
 /* A level of the pyramid. Of its integral images a band of rows is kept. */
 typedef struct {
   float scale;
@@ -75,7 +68,10 @@ typedef struct {
   int32_t first_row;           /* of the integral image, in the band */
   int32_t next_row;            /* of the integral image, to be made */
   int32_t next_y;              /* row of windows to be looked at */
-  rppg_place_t places[RPPG_DETECTION_WIDTH_PX];
+  /* A pixel lies between grey pixels `offset` and the next, by `weight` / 256.
+   */
+  uint16_t offsets[RPPG_DETECTION_WIDTH_PX];
+  uint16_t weights[RPPG_DETECTION_WIDTH_PX];
   uint8_t pixels[RPPG_DETECTION_WIDTH_PX]; /* of one row */
 } rppg_level_t;
 

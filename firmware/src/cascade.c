@@ -77,18 +77,16 @@ static inline words_t minus(words_t one, words_t other) {
 static inline words_t plus(words_t one, words_t other) {
   return vaddq_u32(one, other);
 }
-static inline words_t offsets_at(const lot_t *lot, int32_t at) {
-  return vldrhq_u32(&lot->offsets[at]);
+static inline words_t read_offsets(const uint16_t *offsets) {
+  return vldrhq_u32(offsets);
 }
-static inline void add_step(const stump_t *stump, const lot_t *lot, int32_t at,
-                            words_t feature) {
-  const float32x4_t value =
-      vmulq_f32(vcvtq_f32_s32(vreinterpretq_s32_u32(feature)),
-                vldrwq_f32(&lot->norms[at]));
-  const int32x4_t total = vldrwq_s32(&lot->totals[at]);
-  vstrwq_s32(&lot->totals[at],
-             vaddq_m_n_s32(total, total, stump->step,
-                           vcmpltq_n_f32(value, stump->threshold)));
+static inline void add_step(const float *norms, float threshold, int32_t step,
+                            words_t feature, int32_t *totals) {
+  const float32x4_t value = vmulq_f32(
+      vcvtq_f32_s32(vreinterpretq_s32_u32(feature)), vldrwq_f32(norms));
+  const int32x4_t total = vldrwq_s32(totals);
+  vstrwq_s32(totals, vaddq_m_n_s32(total, total, step,
+                                   vcmpltq_n_f32(value, threshold)));
 }
 #else
 typedef uint32_t words_t;
@@ -103,13 +101,13 @@ static inline words_t minus(words_t one, words_t other) {
 static inline words_t plus(words_t one, words_t other) {
   return one + other;
 }
-static inline words_t offsets_at(const lot_t *lot, int32_t at) {
-  return lot->offsets[at];
+static inline words_t read_offsets(const uint16_t *offsets) {
+  return *offsets;
 }
-static inline void add_step(const stump_t *stump, const lot_t *lot, int32_t at,
-                            words_t feature) {
-  const float value = (float)(int32_t)feature * lot->norms[at];
-  lot->totals[at] += (value < stump->threshold) ? stump->step : 0;
+static inline void add_step(const float *norms, float threshold, int32_t step,
+                            words_t feature, int32_t *totals) {
+  const float value = (float)(int32_t)feature * *norms;
+  *totals += (value < threshold) ? step : 0;
 }
 #endif
 
@@ -123,34 +121,6 @@ static inline words_t twice_less(words_t one, words_t before, words_t after) {
   return minus(minus(one, before), minus(after, one));
 }
 
-static void add_halves(const stump_t *stump, const lot_t *lot) {
-  const uint32_t *first = stump->corner;
-  const uint32_t *second = &first[stump->along];
-  const uint32_t *last = &second[stump->along];
-  for (int32_t at = 0; at < lot->num; at += AT_ONCE) {
-    const words_t offsets = offsets_at(lot, at);
-    add_step(stump, lot, at,
-             twice_less(edge(second, stump->across, offsets),
-                        edge(first, stump->across, offsets),
-                        edge(last, stump->across, offsets)));
-  }
-}
-
-static void add_thirds(const stump_t *stump, const lot_t *lot) {
-  const uint32_t *first = stump->corner;
-  const uint32_t *second = &first[stump->along];
-  const uint32_t *third = &second[stump->along];
-  const uint32_t *last = &third[stump->along];
-  for (int32_t at = 0; at < lot->num; at += AT_ONCE) {
-    const words_t offsets = offsets_at(lot, at);
-    const words_t middle = minus(edge(third, stump->across, offsets),
-                                 edge(second, stump->across, offsets));
-    const words_t whole = minus(edge(last, stump->across, offsets),
-                                edge(first, stump->across, offsets));
-    add_step(stump, lot, at, minus(plus(middle, plus(middle, middle)), whole));
-  }
-}
-
 /* Upper less lower parts to the left of an edge. */
 static inline words_t crossed(const uint32_t *corner, int32_t across,
                               words_t offsets) {
@@ -159,16 +129,51 @@ static inline words_t crossed(const uint32_t *corner, int32_t across,
                     words_at(&middle[across], offsets));
 }
 
-static void add_quarters(const stump_t *stump, const lot_t *lot) {
-  const uint32_t *first = stump->corner;
-  const uint32_t *second = &first[stump->along];
-  const uint32_t *last = &second[stump->along];
-  for (int32_t at = 0; at < lot->num; at += AT_ONCE) {
-    const words_t offsets = offsets_at(lot, at);
-    add_step(stump, lot, at,
-             twice_less(crossed(second, stump->across, offsets),
-                        crossed(first, stump->across, offsets),
-                        crossed(last, stump->across, offsets)));
+enum { HALVES, THIRDS, QUARTERS };
+
+/* What a feature sums in one vector of windows. */
+static inline words_t feature_at(const uint32_t *corner, int32_t along,
+                                 int32_t across, words_t offsets,
+                                 int32_t num_parts) {
+  const uint32_t *second = &corner[along];
+  const uint32_t *third = &second[along];
+  if (num_parts == QUARTERS) {
+    return twice_less(crossed(second, across, offsets),
+                      crossed(corner, across, offsets),
+                      crossed(third, across, offsets));
+  }
+  if (num_parts == HALVES) {
+    return twice_less(edge(second, across, offsets),
+                      edge(corner, across, offsets),
+                      edge(third, across, offsets));
+  }
+  const words_t middle =
+      minus(edge(third, across, offsets), edge(second, across, offsets));
+  const words_t whole = minus(edge(&third[along], across, offsets),
+                              edge(corner, across, offsets));
+  return minus(plus(middle, plus(middle, middle)), whole);
+}
+
+/* Adds a stump to the totals of a lot; `num_parts` is a constant wherever this
+ * is called. */
+static inline void add_feature(const stump_t *stump, const lot_t *lot,
+                               int32_t num_parts) {
+  const uint32_t *corner = stump->corner;
+  const int32_t along = stump->along;
+  const int32_t across = stump->across;
+  const float threshold = stump->threshold;
+  const int32_t step = stump->step;
+  const uint16_t *offsets = lot->offsets;
+  const float *norms = lot->norms;
+  int32_t *totals = lot->totals;
+  for (int32_t left = lot->num; left > 0; left -= AT_ONCE) {
+    add_step(
+        norms, threshold, step,
+        feature_at(corner, along, across, read_offsets(offsets), num_parts),
+        totals);
+    offsets += AT_ONCE;
+    norms += AT_ONCE;
+    totals += AT_ONCE;
   }
 }
 
@@ -190,12 +195,12 @@ static void add_stump(const rppg_band_t *band, int32_t kind, int32_t index,
       face_cascade_thresholds[index],
       is_fine ? (int32_t)face_cascade_fine[index] : face_cascade_coarse[index]};
   if (kind == FACE_CASCADE_QUARTERS) {
-    add_quarters(&stump, lot);
+    add_feature(&stump, lot, QUARTERS);
   } else if ((kind == FACE_CASCADE_THIRDS_X) ||
              (kind == FACE_CASCADE_THIRDS_Y)) {
-    add_thirds(&stump, lot);
+    add_feature(&stump, lot, THIRDS);
   } else {
-    add_halves(&stump, lot);
+    add_feature(&stump, lot, HALVES);
   }
 }
 
@@ -224,8 +229,10 @@ void rppg_cascade_sum(const rppg_band_t *band, int32_t stage, int32_t first,
   add_stage(band, stage, 0, &lot);
 }
 
-int64_t rppg_cascade_exact(const rppg_band_t *band, int32_t stage,
-                           const rppg_windows_t *windows, int32_t window) {
+/* The sum of a stage that is summed up, in 2^-38, with what its upper parts
+ * leave open: wanted once in 100,000 times. */
+static int64_t exact_sum(const rppg_band_t *band, int32_t stage,
+                         const rppg_windows_t *windows, int32_t window) {
   const uint16_t offsets[LANES] = {windows->offsets[window], 0u, 0u, 0u};
   const float norms[LANES] = {windows->norms[window], 0.0f, 0.0f, 0.0f};
   int32_t totals[LANES] = {0, 0, 0, 0};
@@ -244,7 +251,7 @@ int32_t rppg_cascade_passes(const rppg_band_t *band, int32_t stage,
   if (total < face_cascade_stages[stage].fails_below) {
     return 0;
   }
-  return rppg_cascade_exact(band, stage, windows, window) >=
+  return exact_sum(band, stage, windows, window) >=
          face_cascade_stages[stage].threshold;
 }
 

@@ -24,13 +24,7 @@ void rppg_windows_append(rppg_windows_t *windows, const rppg_band_t *band,
 void rppg_cascade_sum(const rppg_band_t *band, int32_t stage, int32_t first,
                       int32_t end, rppg_windows_t *windows);
 
-/* The sum of a stage that is summed up in 2^-38, what its upper parts leave
- * open included. */
-int64_t rppg_cascade_exact(const rppg_band_t *band, int32_t stage,
-                           const rppg_windows_t *windows, int32_t window);
-
-/* Whether a window passes a stage that is summed up: the exact sum is wanted
- * once in 100,000 times. */
+/* Whether a window passes a stage that is summed up. */
 int32_t rppg_cascade_passes(const rppg_band_t *band, int32_t stage,
                             const rppg_windows_t *windows, int32_t window);
 

@@ -55,7 +55,7 @@ static uint32_t band_words(const rppg_image_t *image) {
 }
 
 /* Behind the band. */
-static uint8_t *grey_pixels(const rppg_detector_t *detector) {
+static uint8_t *grey_pixels(rppg_detector_t *detector) {
   return (uint8_t *)&detector->memory[band_words(&detector->image)];
 }
 
@@ -470,7 +470,7 @@ int32_t rppg_detector_is_busy(const rppg_detector_t *detector) {
 }
 
 int32_t rppg_detector_reads_image(const rppg_detector_t *detector) {
-  return rppg_detector_is_busy(detector) &&
+  return (detector != NULL) && (detector->phase != IDLE) &&
          ((detector->phase == MAKE_GREY) || (detector->aim == NEAR));
 }
 

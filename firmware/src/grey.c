@@ -9,7 +9,7 @@
 enum { CHANNELS = RPPG_NUM_CHANNELS, LANES = 4 };
 
 /* A channel's share in a grey value, in 2^-15. */
-enum { RED = 9798, GREEN = 19235, BLUE = 3735, SHARE_BITS = 15 };
+enum { RED = 9798, GREEN = 19235, BLUE = 3735, HALF = 16384, SHARE_BITS = 15 };
 
 /* --- Colours ---------------------------------------------------------------
  */
@@ -17,7 +17,7 @@ enum { RED = 9798, GREEN = 19235, BLUE = 3735, SHARE_BITS = 15 };
 static uint8_t mixed(const uint8_t rgb[CHANNELS]) {
   const uint32_t sum = (uint32_t)rgb[0] * RED + (uint32_t)rgb[1] * GREEN +
                        (uint32_t)rgb[2] * BLUE;
-  return (uint8_t)((sum + (1u << (SHARE_BITS - 1))) >> SHARE_BITS);
+  return (uint8_t)((sum + HALF) >> SHARE_BITS);
 }
 
 #if RPPG_HAS_HELIUM
@@ -93,8 +93,8 @@ static void mix_row(const rppg_image_t *image, const rppg_bounds_t *part,
  */
 
 static int32_t reduced(int32_t side, double reduction) {
-  const int32_t rounded = (int32_t)rint((double)side / reduction);
-  return (rounded > 1) ? rounded : 1;
+  const int32_t nearest = (int32_t)rint((double)side / reduction);
+  return (nearest > 1) ? nearest : 1;
 }
 
 static uint8_t rounded(float sum, const rppg_rounding_t *rounding) {

@@ -7,10 +7,14 @@
 #include "helium.h"
 
 enum {
+  LANES = 8,
   WINDOW = FACE_CASCADE_WINDOW_PX,
   WINDOW_ROWS = WINDOW + 1, /* of an integral image */
   STRIPE_PX = 32,
-  WEIGHT_BITS = 8
+  ONE = 256, /* pixel */
+  ONE_BITS = 8,
+  HALF_SQUARE = ONE * ONE / 2,
+  SQUARE_BITS = 2 * ONE_BITS
 };
 
 /* --- Scans -----------------------------------------------------------------
@@ -86,20 +90,26 @@ static int32_t length_at(int32_t side, float scale) {
   return round_f32((float)side / scale);
 }
 
-/* Where pixel `at` of `num` lies among `num_grey`. */
-static rppg_place_t place_at(int32_t at, int32_t num, int32_t num_grey) {
+/* Where a level's pixel lies: between grey pixels `offset` and the next, by
+ * `weight` / 256. */
+typedef struct {
+  uint16_t offset;
+  uint16_t weight;
+} place_t;
+
+/* Of pixel `at` of `num` among `num_grey`. */
+static place_t place_at(int32_t at, int32_t num, int32_t num_grey) {
   const double inverse = (double)num / (double)num_grey;
   const double scale = 1.0 / inverse; /* in these two steps */
   const double position = scale * ((double)at + 0.5) - 0.5;
   const double whole = floor(position);
-  const double one = (double)(1 << WEIGHT_BITS);
-  rppg_place_t place = {0u, 0u};
+  place_t place = {0u, 0u};
   if (whole >= (double)(num_grey - 1)) {
     place.offset = (uint16_t)(num_grey - 2);
-    place.weight = 1u << WEIGHT_BITS;
+    place.weight = ONE;
   } else if (whole >= 0.0) {
     place.offset = (uint16_t)whole;
-    place.weight = (uint16_t)rint((position - whole) * one);
+    place.weight = (uint16_t)rint((position - whole) * (double)ONE);
   } else {
     /* The first, alone. */
   }
@@ -136,32 +146,68 @@ int32_t rppg_level_begin(rppg_level_t *level, rppg_scan_t *scan,
   level->first_row = 0;
   level->next_row = 0;
   level->next_y = 0;
+  memset(level->offsets, 0, sizeof level->offsets);
+  memset(level->weights, 0, sizeof level->weights);
   for (int32_t x = 0; x < level->width; ++x) {
-    level->places[x] = place_at(x, level->width, grey->width);
+    const place_t place = place_at(x, level->width, grey->width);
+    level->offsets[x] = place.offset;
+    level->weights[x] = place.weight;
   }
   --scan->next_level;
   return 1;
 }
 
-/* One row of reduced pixels. */
+#if RPPG_HAS_HELIUM
+/* Of two pixels by 256ths: modulo 2^16, which the result is below. */
+static inline uint16x8_t between(uint16x8_t left, uint16x8_t right,
+                                 uint16x8_t weight) {
+  return vaddq_u16(vshlq_n_u16(left, ONE_BITS),
+                   vmulq_u16(vsubq_u16(right, left), weight));
+}
+#endif
+
+/* One row of reduced pixels. Beyond its end, to a whole vector, all are as the
+ * first. */
 static void resize_row(rppg_level_t *level, int32_t y, const rppg_grey_t *grey,
                        const uint8_t *pixels) {
-  const rppg_place_t row = place_at(y, level->height, grey->height);
+  const place_t row = place_at(y, level->height, grey->height);
   const uint8_t *upper = &pixels[(int32_t)row.offset * grey->width];
   const uint8_t *lower = &upper[grey->width];
-  const uint32_t one = 1u << WEIGHT_BITS;
-  const uint32_t half = 1u << (2 * WEIGHT_BITS - 1);
+#if RPPG_HAS_HELIUM
+  const uint16x8_t down = vdupq_n_u16(row.weight);
+  const uint16x8_t up = vdupq_n_u16((uint16_t)(ONE - row.weight));
+  for (int32_t x = 0; x < level->width; x += LANES) {
+    const uint16x8_t left = vldrhq_u16(&level->offsets[x]);
+    const uint16x8_t weight = vldrhq_u16(&level->weights[x]);
+    const uint16x8_t above =
+        between(vldrbq_gather_offset_u16(&upper[0], left),
+                vldrbq_gather_offset_u16(&upper[1], left), weight);
+    const uint16x8_t below =
+        between(vldrbq_gather_offset_u16(&lower[0], left),
+                vldrbq_gather_offset_u16(&lower[1], left), weight);
+    const uint32x4_t even =
+        vaddq_u32(vmullbq_int_u16(above, up), vmullbq_int_u16(below, down));
+    const uint32x4_t odd =
+        vaddq_u32(vmulltq_int_u16(above, up), vmulltq_int_u16(below, down));
+    uint16x8_t rounded = vdupq_n_u16(0u);
+    rounded = vrshrnbq_n_u32(rounded, even, SQUARE_BITS);
+    rounded = vrshrntq_n_u32(rounded, odd, SQUARE_BITS);
+    vstrbq_u16(&level->pixels[x], rounded);
+  }
+#else
   const uint32_t down = row.weight;
   for (int32_t x = 0; x < level->width; ++x) {
-    const uint32_t left = level->places[x].offset;
-    const uint32_t right = level->places[x].weight;
+    const uint32_t left = level->offsets[x];
+    const uint32_t right = level->weights[x];
     const uint32_t above =
-        upper[left] * (one - right) + upper[left + 1u] * right;
+        upper[left] * (ONE - right) + upper[left + 1u] * right;
     const uint32_t below =
-        lower[left] * (one - right) + lower[left + 1u] * right;
-    level->pixels[x] = (uint8_t)((above * (one - down) + below * down + half) >>
-                                 (2 * WEIGHT_BITS));
+        lower[left] * (ONE - right) + lower[left + 1u] * right;
+    level->pixels[x] =
+        (uint8_t)((above * (ONE - down) + below * down + HALF_SQUARE) >>
+                  (SQUARE_BITS));
   }
+#endif
 }
 
 /* A row of sums of the pixels above and to the left. */
@@ -181,6 +227,9 @@ static void integrate(const rppg_level_t *level, uint32_t *sums,
     squares[x + 1] = squares_above[x + 1] + square;
   }
 }
+
+typedef char
+    levels_are_whole_vectors[(RPPG_DETECTION_WIDTH_PX % LANES == 0) ? 1 : -1];
 
 int32_t rppg_level_make_row(rppg_level_t *level, const rppg_grey_t *grey,
                             const uint8_t *pixels, uint32_t *memory) {

@@ -8,6 +8,7 @@
 #include "face_box.h"
 #include "fake_cnn.h"
 #include "rppg.h"
+#include "rppg_detector.h"
 
 enum { WIDTH = 96, HEIGHT = 80, FRAME_US = 33333 };
 
@@ -353,10 +354,40 @@ static int weights(void) {
   return 0;
 }
 
+/* What rppg_run refuses it does not look at. */
+static int run_by_itself(void) {
+  static rppg_detector_t detector;
+  static uint32_t memory[RPPG_DETECTOR_WORDS(WIDTH, HEIGHT)];
+  const uint32_t num_words = (uint32_t)(sizeof memory / sizeof memory[0]);
+  begin();
+  CHECK(rppg_run(&state, &detector, &image, 0) == RPPG_BAD_ARGUMENT);
+  CHECK(rppg_detector_init(&detector, memory, num_words - 1u) == RPPG_OK);
+  CHECK(rppg_run(&state, &detector, &image, 0) == RPPG_BAD_ARGUMENT);
+  CHECK(rppg_detector_init(&detector, memory, num_words) == RPPG_OK);
+  CHECK(rppg_run(NULL, &detector, &image, 0) == RPPG_BAD_ARGUMENT);
+  CHECK(rppg_run(&state, NULL, &image, 0) == RPPG_BAD_ARGUMENT);
+  CHECK(rppg_run(&state, &detector, NULL, 0) == RPPG_BAD_ARGUMENT);
+  CHECK(cnn_runs == 0);
+  CHECK(rppg_run(&state, &detector, &image, 1000000) == RPPG_NO_FACE);
+  CHECK(cnn_runs == RPPG_NUM_ROIS);
+  CHECK(rppg_detector_is_busy(&detector) == 0);
+  CHECK(rppg_run(&state, &detector, &image, 999999) == RPPG_TIME_BACKWARDS);
+  /* Near the face that came from elsewhere, then everywhere; between looks a
+   * box is held. */
+  CHECK(push(&face, 1100000) == RPPG_OK);
+  CHECK(rppg_run(&state, &detector, &image, 1150000) == RPPG_OK);
+  CHECK(state.face_box.last_try_us == 1100000);
+  CHECK(rppg_run(&state, &detector, &image, 1200000) == RPPG_OK);
+  CHECK((state.face_box.last_try_us == 1200000) && state.face_box.has_missed);
+  CHECK(rppg_detector_num_faces(&detector) == 0u);
+  return 0;
+}
+
 int main(void) {
   const int failed = bad_arguments() || time_and_gaps() || missing_face() ||
                      gap_withholds() || cnn_error() || old_answers() ||
-                     formats() || boxes_outside() || moved_face() || weights();
+                     formats() || boxes_outside() || moved_face() ||
+                     weights() || run_by_itself();
   if (!failed) {
     printf("api_test: passed\n");
   }

@@ -1,6 +1,8 @@
 /* Runs the firmware over a file, on the host or on a Cortex-M55.
  *
  *   replay frames IN OUT   frames → what became of them (replay.h)
+ *   replay run IN OUT      the same with the firmware's own face detector:
+ *                          the answers in the frames are not read
  *   replay crops IN OUT    inputs of the CNN, 3,888 bytes each → 16 bytes each
  *
  * Linked with -Wl,--wrap=rppg_cnn_run, so that the CNN's ends can be written
@@ -8,6 +10,7 @@
  */
 #include "replay.h"
 #include "feature_timeline.h"
+#include "rppg_detector.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +18,8 @@
 enum { MAX_IMAGE_BYTES = 3 * 1024 * 1024, BUFFER_BYTES = 1 << 16 };
 
 static rppg_state_t state;
+static rppg_detector_t detector;
+static uint32_t memory[RPPG_DETECTOR_WORDS(640, 480)];
 static frame_out_t result;
 static uint8_t pixels[MAX_IMAGE_BYTES];
 static char buffers[2][BUFFER_BYTES];
@@ -59,30 +64,38 @@ static void note_answers(void) {
   result.box[3] = box.height;
 }
 
-static void push(const frame_in_t *frame) {
-  const rppg_image_t image = {pixels, frame->image_width_px,
-                              frame->image_height_px, frame->stride_bytes,
-                              (rppg_pixel_format_t)frame->format};
+static rppg_status_t push(const frame_in_t *frame, const rppg_image_t *image) {
   const rppg_face_t face = {(rppg_detection_t)frame->detection,
                             frame->x_px,
                             frame->y_px,
                             frame->width_px,
                             frame->height_px,
                             frame->age_us};
+  return rppg_push_frame(&state, image, &face, frame->time_us);
+}
+
+static void take_frame(const frame_in_t *frame, int own_detector) {
+  const rppg_image_t image = {pixels, frame->image_width_px,
+                              frame->image_height_px, frame->stride_bytes,
+                              (rppg_pixel_format_t)frame->format};
   memset(&result, 0, sizeof result);
   result.was_detection_due = rppg_is_detection_due(&state, frame->time_us);
-  result.push_status =
-      (int32_t)rppg_push_frame(&state, &image, &face, frame->time_us);
+  const rppg_status_t status =
+      own_detector ? rppg_run(&state, &detector, &image, frame->time_us)
+                   : push(frame, &image);
+  result.push_status = (int32_t)status;
   memcpy(&result.features[RPPG_NUM_ROI_FEATURES],
          &rppg_timeline_newer(&state.timeline)->codes[RPPG_NUM_ROI_FEATURES],
          RPPG_NUM_CHROMINANCE * sizeof result.features[0]);
   note_answers();
 }
 
-static int replay_frames(FILE *in, FILE *out) {
+static int replay_frames(FILE *in, FILE *out, int own_detector) {
   frame_in_t frame;
-  if (rppg_init(&state) != RPPG_OK) {
-    return complain("rppg_init failed");
+  if ((rppg_init(&state) != RPPG_OK) ||
+      (rppg_detector_init(&detector, memory,
+                          sizeof memory / sizeof memory[0]) != RPPG_OK)) {
+    return complain("it does not start");
   }
   while (fread(&frame, sizeof frame, 1, in) == 1) {
     const uint64_t num_bytes =
@@ -93,7 +106,7 @@ static int replay_frames(FILE *in, FILE *out) {
     if (fread(pixels, 1, (size_t)num_bytes, in) != num_bytes) {
       return complain("the file ends within an image");
     }
-    push(&frame);
+    take_frame(&frame, own_detector);
     if (fwrite(&result, sizeof result, 1, out) != 1) {
       return complain("cannot write");
     }
@@ -122,7 +135,7 @@ static int replay_crops(FILE *in, FILE *out) {
 
 int main(int argc, char **argv) {
   if (argc != 4) {
-    return complain("expected frames|crops IN OUT");
+    return complain("expected frames|run|crops IN OUT");
   }
   FILE *in = fopen(argv[2], "rb");
   FILE *out = fopen(argv[3], "wb");
@@ -133,11 +146,13 @@ int main(int argc, char **argv) {
   (void)setvbuf(out, buffers[1], _IOFBF, BUFFER_BYTES);
   int status = 1;
   if (strcmp(argv[1], "frames") == 0) {
-    status = replay_frames(in, out);
+    status = replay_frames(in, out, 0);
+  } else if (strcmp(argv[1], "run") == 0) {
+    status = replay_frames(in, out, 1);
   } else if (strcmp(argv[1], "crops") == 0) {
     status = replay_crops(in, out);
   } else {
-    status = complain("expected frames or crops");
+    status = complain("expected frames, run or crops");
   }
   (void)fclose(in);
   return ((fclose(out) == 0) && (status == 0)) ? 0 : 1;

@@ -9,7 +9,7 @@ import numpy as np
 from rppg_tf.faces.stabiliser import Box
 from tools.firmware_runner import stream
 
-_STAGES = ('area', 'box_groups', 'cascade', 'face_box', 'face_detector')
+_STAGES = ('area', 'box_groups', 'face_box', 'face_detector')
 _STAGES += ('grey', 'pixels', 'pyramid')
 
 HIT = np.dtype([('x', '<i2'), ('y', '<i2'), ('side', '<i2'), ('group', '<u2')])
@@ -19,7 +19,7 @@ _PROBE = """\
 #include <stddef.h>
 #include <string.h>
 #include "box_groups.h"
-#include "cascade.h"
+#include "cascade.c"
 #include "grey.h"
 #include "pyramid.h"
 
@@ -94,7 +94,7 @@ int32_t sum_stage(const uint32_t *sums, const uint32_t *squares,
   rppg_cascade_sum(&band, stage, 0, windows.num, &windows);
   for (int32_t at = 0; at < windows.num; ++at) {
     offsets[at] = windows.offsets[at];
-    totals[at] = rppg_cascade_exact(&band, stage, &windows, at);
+    totals[at] = exact_sum(&band, stage, &windows, at);
     passes[at] = (uint8_t)rppg_cascade_passes(&band, stage, &windows, at);
   }
   return windows.num;

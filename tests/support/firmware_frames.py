@@ -31,6 +31,8 @@ def expect(video: pathlib.Path, max_frames: int | None = None):
   return list(frames), np.stack(expected)
 
 
-def replay(target: str, frames: list[stream.Frame]) -> np.ndarray:
+def replay(
+  target: str, frames: list[stream.Frame], own_detector: bool = False
+) -> np.ndarray:
   """What the firmware makes of them: FRAME_OUT [num_frames]."""
-  return np.stack(list(stream.replay(target, frames)))
+  return np.stack(list(stream.replay(target, frames, own_detector)))

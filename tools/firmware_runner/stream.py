@@ -159,32 +159,47 @@ def check_made(done: subprocess.CompletedProcess) -> None:
     raise InputError(f'firmware does not build: {(errors or lines)[0]}')
 
 
-def command_line(target: str, *words: str) -> list[str]:
-  """Returns the command that runs replay with `words` as its arguments."""
-  program = str(FIRMWARE / TARGETS[target])
+def command_line(
+  target: str, *words: str, programs: dict[str, str] = TARGETS
+) -> list[str]:
+  """Returns the command that runs a program with `words` as its arguments.
+
+  Args:
+    target: a key of `programs`, built.
+    words: the arguments.
+    programs: of firmware/Makefile; replay by default.
+
+  Raises:
+    InputError: there is no QEMU.
+  """
+  program = FIRMWARE / programs[target]
   if not target.startswith('qemu'):
-    return [program, *words]
+    return [str(program), *words]
   if shutil.which('qemu-system-arm') is None:
     raise InputError(
       "no 'qemu-system-arm' on PATH; apt-packages.txt has what is needed"
     )
-  arguments = ''.join(f',arg={word}' for word in ('replay', *words))
+  arguments = ''.join(f',arg={word}' for word in (program.stem, *words))
   semihosting = f'enable=on,target=native{arguments}'
   return [
     *_QEMU.split(),
     '-semihosting-config',
     semihosting,
     '-kernel',
-    program,
+    str(program),
   ]
 
 
-def replay(target: str, frames: Iterable[Frame]) -> Iterator[np.ndarray]:
+def replay(
+  target: str, frames: Iterable[Frame], own_detector: bool = False
+) -> Iterator[np.ndarray]:
   """Runs frames through the firmware as they come.
 
   Args:
     target: a key of TARGETS, built.
     frames: any number of frames, in order.
+    own_detector: the firmware looks for the face itself; detections of the
+      frames are not read.
 
   Yields:
     One FRAME_OUT a frame.
@@ -192,7 +207,8 @@ def replay(target: str, frames: Iterable[Frame]) -> Iterator[np.ndarray]:
   Raises:
     InputError: the firmware ended early.
   """
-  command = command_line(target, 'frames', '/dev/stdin', '/dev/stdout')
+  kind = 'run' if own_detector else 'frames'
+  command = command_line(target, kind, '/dev/stdin', '/dev/stdout')
   process = subprocess.Popen(
     command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
   )
