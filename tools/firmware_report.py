@@ -34,11 +34,15 @@ def _size_lines(figures: dict) -> list[str]:
   rows = [
     ('flash, code and weights, without the CNN', flash['without_cnn']),
     ('flash, with the portable CNN', flash['with_cnn']),
+    ('flash, of the face detector with its cascade', flash['detector']),
     ('flash, of libm', flash['libm']),
     ('RAM, rppg_state_t', ram['state']),
+    ('RAM, rppg_detector_t', ram['detector']),
+    ('RAM, memory of the detector for 640x480', ram['detector_640x480']),
     ('RAM, of the portable CNN', ram['portable_cnn']),
     ('stack, rppg_push_frame, compiled', stack['push_frame']),
     ('stack, rppg_estimate, compiled', stack['estimate']),
+    ('stack, rppg_detector_step, compiled', stack['detector_step']),
     ('stack, measured, libm included', stack['measured']),
   ]
   lines = ['| bytes | |', '|---|---|']

@@ -12,10 +12,11 @@
 #define RPPG_DETECTOR_WIDTH_PX(width_px)                    \
   (((width_px) < RPPG_DETECTION_WIDTH_PX) ? (width_px) + 0u \
                                           : RPPG_DETECTION_WIDTH_PX + 0u)
-#define RPPG_DETECTOR_HEIGHT_PX(width_px, height_px) \
-  (((width_px) <= RPPG_DETECTION_WIDTH_PX)           \
-       ? (height_px) + 0u                            \
-       : ((height_px) * (RPPG_DETECTION_WIDTH_PX + 0u)) / (width_px) + 1u)
+#define RPPG_DETECTOR_HEIGHT_PX(width_px, height_px)                        \
+  (((width_px) <= RPPG_DETECTION_WIDTH_PX)                                  \
+       ? (height_px) + 0u                                                   \
+       : ((height_px) * (RPPG_DETECTION_WIDTH_PX + 0u) + (width_px) - 1u) / \
+             (width_px))
 
 /* Rows of sums of the widest level of the pyramid that are kept; of a narrower
  * one more fit. */

@@ -1,14 +1,8 @@
 #include "area.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "helium.h"
-
-enum { CHANNELS = RPPG_NUM_CHANNELS };
-
-/* --- Spans -----------------------------------------------------------------
- */
 
 static rppg_side_t side_of(int32_t start, int32_t num_pixels,
                            int32_t num_targets) {
@@ -75,82 +69,6 @@ rppg_span_t rppg_span_at(const rppg_side_t *side, int32_t target) {
     span.first_weight = span.last_weight;
   }
   return span;
-}
-
-/* --- Rows ------------------------------------------------------------------
- */
-
-/* sums += weight * pixel; of 3 bytes, or of 2. */
-static inline void add_pixel(const uint8_t *pixel, int32_t is_packed,
-                             float weight, float sums[CHANNELS]) {
-  uint8_t rgb[CHANNELS];
-  if (is_packed) {
-    rppg_unpack_565(pixel, rgb);
-  } else {
-    memcpy(rgb, pixel, sizeof rgb);
-  }
-  sums[0] += (float)rgb[0] * weight;
-  sums[1] += (float)rgb[1] * weight;
-  sums[2] += (float)rgb[2] * weight;
-}
-
-/* Of pixels that are not repeated. `is_packed` is a constant wherever this is
- * called. */
-static inline void sum_once(const uint8_t *row, const rppg_span_t *spans,
-                            int32_t num_spans, int32_t is_packed,
-                            float *outputs) {
-  const int32_t bytes = is_packed ? 2 : 3;
-  for (int32_t target = 0; target < num_spans; ++target) {
-    const rppg_span_t *span = &spans[target];
-    const uint8_t *pixel = &row[(int32_t)span->first * bytes];
-    const float middle = span->middle_weight;
-    float sums[CHANNELS] = {0.0f, 0.0f, 0.0f};
-    add_pixel(pixel, is_packed, span->first_weight, sums);
-    for (int32_t left = (int32_t)span->num - 2; left > 0; --left) {
-      pixel += bytes;
-      add_pixel(pixel, is_packed, middle, sums);
-    }
-    if (span->num > 1u) {
-      pixel += bytes;
-      add_pixel(pixel, is_packed, span->last_weight, sums);
-    }
-    outputs[target] = sums[0];
-    outputs[num_spans + target] = sums[1];
-    outputs[2 * num_spans + target] = sums[2];
-  }
-}
-
-/* The same of fewer columns than spans. */
-static void sum_repeated(const uint8_t *row, const rppg_span_t *spans,
-                         int32_t num_spans, int32_t repeats, int32_t is_packed,
-                         float *outputs) {
-  const int32_t bytes = is_packed ? 2 : 3;
-  for (int32_t target = 0; target < num_spans; ++target) {
-    const rppg_span_t *span = &spans[target];
-    float sums[CHANNELS] = {0.0f, 0.0f, 0.0f};
-    for (int32_t index = 0; index < (int32_t)span->num; ++index) {
-      const int32_t place = ((int32_t)span->first + index) / repeats;
-      add_pixel(&row[place * bytes], is_packed, rppg_weight_at(span, index),
-                sums);
-    }
-    outputs[target] = sums[0];
-    outputs[num_spans + target] = sums[1];
-    outputs[2 * num_spans + target] = sums[2];
-  }
-}
-
-void rppg_sum_spans(const rppg_image_t *image, const rppg_side_t *columns,
-                    int32_t y, const rppg_span_t *spans, int32_t num_spans,
-                    float *sums) {
-  const uint8_t *row = rppg_pixel_at(image, columns->start, y);
-  const int32_t is_packed = (image->format == RPPG_RGB565);
-  if (columns->repeats > 1) {
-    sum_repeated(row, spans, num_spans, columns->repeats, is_packed, sums);
-  } else if (is_packed) {
-    sum_once(row, spans, num_spans, 1, sums);
-  } else {
-    sum_once(row, spans, num_spans, 0, sums);
-  }
 }
 
 void rppg_add_row(const float *row, float weight, int32_t num, float *sums) {

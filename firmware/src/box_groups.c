@@ -13,14 +13,14 @@ static int32_t max_i32(int32_t one, int32_t other) {
   return (one > other) ? one : other;
 }
 
-static int32_t is_close(int32_t one, int32_t other, double reach) {
+static int32_t is_close(int32_t one, int32_t other, int32_t reach) {
   const int32_t apart = (one > other) ? one - other : other - one;
-  return (double)apart <= reach;
+  return apart <= reach;
 }
 
 static int32_t are_similar(const rppg_hit_t *one, const rppg_hit_t *other) {
   const int32_t side = min_i32(one->side, other->side);
-  const double reach = eps * (double)(2 * side) * 0.5;
+  const int32_t reach = (int32_t)(eps * (double)(2 * side) * 0.5);
   return is_close(one->x, other->x, reach) &&
          is_close(one->y, other->y, reach) &&
          is_close(one->x + one->side, other->x + other->side, reach) &&

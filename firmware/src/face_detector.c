@@ -32,11 +32,13 @@ enum {
   COUNT  /* their number; the largest is known */
 };
 
-/* Of a step, in pixels, windows * stumps and pairs of hits. */
+/* Of a step, in pixels of the image and of a level, windows * stumps, pairs of
+ * hits and groups. */
 enum {
   STEP_PIXELS = 4096,
+  STEP_LEVEL_PIXELS = 2048,
   STEP_STUMPS = 4096,
-  STEP_PAIRS = 1024,
+  STEP_PAIRS = 512,
   STEP_GROUPS = 8
 };
 
@@ -234,7 +236,7 @@ static void begin_level(rppg_detector_t *detector) {
 static void make_rows(rppg_detector_t *detector) {
   rppg_level_t *level = &detector->level;
   int32_t is_more = 1;
-  for (int32_t left = STEP_PIXELS; (left > 0) && is_more;
+  for (int32_t left = STEP_LEVEL_PIXELS; (left > 0) && is_more;
        left -= level->width) {
     is_more = rppg_level_make_row(level, &detector->grey, grey_pixels(detector),
                                   detector->memory);

@@ -102,16 +102,33 @@ static uint8_t rounded(float sum, const rppg_rounding_t *rounding) {
   return (uint8_t)((value < 255.0f) ? value : 255.0f);
 }
 
+#if RPPG_HAS_HELIUM
+static inline uint32x4_t rounded_at(const float *sums,
+                                    const rppg_rounding_t *rounding) {
+  const float32x4_t value = vaddq_n_f32(
+      vmulq_n_f32(vldrwq_f32(sums), rounding->share), rounding->bias);
+  return vminq_u32(vcvtnq_u32_f32(value), vdupq_n_u32(255u));
+}
+#endif
+
 /* Sums of the three channels → grey. */
 static void finish_row(const rppg_image_t *image, const float *sums,
                        const rppg_rounding_t *rounding, int32_t width,
                        uint8_t *pixels) {
-  const int32_t red = rppg_first_channel(image) * width;
-  const int32_t blue = 2 * width - red;
-  for (int32_t x = 0; x < width; ++x) {
-    const uint8_t rgb[CHANNELS] = {rounded(sums[red + x], rounding),
-                                   rounded(sums[width + x], rounding),
-                                   rounded(sums[blue + x], rounding)};
+  const float *red = &sums[rppg_first_channel(image) * width];
+  const float *green = &sums[width];
+  const float *blue = &sums[(2 - rppg_first_channel(image)) * width];
+  int32_t x = 0;
+#if RPPG_HAS_HELIUM
+  for (; x + LANES <= width; x += LANES) {
+    store_mixed(rounded_at(&red[x], rounding), rounded_at(&green[x], rounding),
+                rounded_at(&blue[x], rounding), &pixels[x]);
+  }
+#endif
+  for (; x < width; ++x) {
+    const uint8_t rgb[CHANNELS] = {rounded(red[x], rounding),
+                                   rounded(green[x], rounding),
+                                   rounded(blue[x], rounding)};
     pixels[x] = mixed(rgb);
   }
 }
@@ -162,6 +179,9 @@ void rppg_grey_begin(rppg_grey_t *grey, const rppg_bounds_t *part,
   }
 }
 
+/* A pixel that is reduced takes as long as some that are not. */
+enum { REDUCTION_COST = 4 };
+
 int32_t rppg_grey_go_on(rppg_grey_t *grey, const rppg_image_t *image,
                         int32_t num_pixels, rppg_reduction_t *scratch,
                         uint8_t *pixels) {
@@ -172,7 +192,7 @@ int32_t rppg_grey_go_on(rppg_grey_t *grey, const rppg_image_t *image,
         rppg_area_of(&grey->part, grey->width, grey->height);
     while ((left > 0) && (grey->next_row < grey->height)) {
       reduce_row(grey, image, &area, scratch, pixels);
-      left -= width;
+      left -= REDUCTION_COST * width;
     }
   } else {
     while ((left > 0) && (grey->next_row < grey->height)) {

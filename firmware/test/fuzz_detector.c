@@ -11,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MAX_LOOKS = 4, MAX_PIXELS = 40000, MAX_STEPS = 1 << 20 };
+enum { MAX_LOOKS = 3, MAX_PIXELS = 5000, MAX_STEPS = 1 << 20 };
 
 typedef struct {
   const uint8_t *data;
@@ -41,10 +41,10 @@ static void check(int32_t condition) {
 /* Small, wide or high. */
 static void take_size(bytes_t *bytes, rppg_image_t *image) {
   const uint32_t kind = take(bytes, 1);
-  const uint32_t one = 1u + take(bytes, 1) % 160u;
+  const uint32_t one = 1u + take(bytes, 1) % 100u;
   const uint32_t other = 1u + take(bytes, 2) % RPPG_MAX_SIDE_PX;
   image->width_px = (kind % 4u == 1u) ? other : one;
-  image->height_px = (kind % 4u == 2u) ? other : 1u + other % 160u;
+  image->height_px = (kind % 4u == 2u) ? other : 1u + other % 100u;
   if (image->width_px * image->height_px > MAX_PIXELS) {
     image->height_px = 1u + MAX_PIXELS / image->width_px;
   }

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow
 _FIRMWARE = firmware_stream.FIRMWARE
 _STAGES = (
   'area',
+  'area_rows',
   'pixels',
   'roi_patches',
   'mid_face',

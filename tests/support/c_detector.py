@@ -9,7 +9,7 @@ import numpy as np
 from rppg_tf.faces.stabiliser import Box
 from tools.firmware_runner import stream
 
-_STAGES = ('area', 'box_groups', 'face_box', 'face_detector')
+_STAGES = ('area', 'area_rows', 'box_groups', 'face_box', 'face_detector')
 _STAGES += ('grey', 'pixels', 'pyramid')
 
 HIT = np.dtype([('x', '<i2'), ('y', '<i2'), ('side', '<i2'), ('group', '<u2')])

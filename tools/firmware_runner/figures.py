@@ -6,11 +6,22 @@ import re
 import subprocess
 
 from rppg_tf.errors import InputError
-from tools.firmware_runner import stream
+from tools.firmware_runner import looks, stream
 from tools.firmware_runner.stream import FIRMWARE
 
 _CROSS = 'arm-none-eabi-'
+_PROGRAMS = ('looks', 'measure')
 _CNN_OBJECTS = ('spatial_cnn.o', 'spatial_cnn_params.o')
+_DETECTOR_OBJECTS = (
+  'area_rows.o',
+  'box_groups.o',
+  'cascade.o',
+  'face_cascade.o',
+  'face_detector.o',
+  'grey.o',
+  'pyramid.o',
+  'run.o',
+)
 # What the firmware calls of libm, with tables and helpers.
 _LIBM = re.compile(
   r'(__(ieee754_)?)?(expf?|logf)(_finite)?$|__(exp|exp2f|logf)_data$'
@@ -32,6 +43,8 @@ def measure(run_dir: pathlib.Path) -> dict:
   """
   stream.check_made(stream.make('report', run_dir=run_dir))
   helium, scalar = _run_measure('m55'), _run_measure('m55_scalar')
+  helium |= looks.count_instructions('qemu')
+  scalar |= looks.count_instructions('qemu_scalar')
   measured = helium.pop('stack_bytes_measured')
   scalar.pop('stack_bytes_measured')
   worst = worst_stacks()
@@ -40,11 +53,14 @@ def measure(run_dir: pathlib.Path) -> dict:
     'flash_bytes': _flash(symbols),
     'ram_bytes': {
       'state': symbols['state'],
+      'detector': symbols['detector'],
+      'detector_640x480': symbols['memory'],
       'portable_cnn': symbols['work'],
     },
     'stack_bytes': {
       'push_frame': worst['rppg_push_frame'],
       'estimate': worst['rppg_estimate'],
+      'detector_step': worst['rppg_detector_step'],
       'measured': measured,
     },
     'instructions': {'scalar': scalar, 'helium': helium},
@@ -76,10 +92,15 @@ def worst_stacks() -> dict[str, int]:
 def _flash(symbols: dict[str, int]) -> dict[str, int]:
   objects = sorted((FIRMWARE / 'build/report').glob('*.o'))
   sizes = {path.name: _text_bytes(path) for path in objects}
-  cnn = sum(sizes[name] for name in _CNN_OBJECTS)
-  libm = sum(size for name, size in symbols.items() if _LIBM.match(name))
-  total = sum(sizes.values())
-  return {'without_cnn': total - cnn, 'with_cnn': total, 'libm': libm}
+  cnn = sum(sizes.pop(name) for name in _CNN_OBJECTS)
+  detector = sum(sizes.pop(name) for name in _DETECTOR_OBJECTS)
+  rest = sum(sizes.values())
+  return {
+    'without_cnn': rest,
+    'with_cnn': rest + cnn,
+    'detector': detector,
+    'libm': sum(size for name, size in symbols.items() if _LIBM.match(name)),
+  }
 
 
 def _text_bytes(path: pathlib.Path) -> int:
@@ -90,9 +111,9 @@ def _text_bytes(path: pathlib.Path) -> int:
 
 
 def _symbols() -> dict[str, int]:
-  """Returns {symbol: bytes} of the program that was measured."""
-  elf = FIRMWARE / 'build/m55/measure.elf'
-  rows = _run(f'{_CROSS}nm', '-S', str(elf)).splitlines()
+  """Returns {symbol: bytes} of the programs that were measured."""
+  programs = [FIRMWARE / f'build/m55/{name}.elf' for name in _PROGRAMS]
+  rows = _run(f'{_CROSS}nm', '-S', *map(str, programs)).splitlines()
   fields = [row.split() for row in rows]
   return {row[3]: int(row[1], 16) for row in fields if len(row) == 4}
 

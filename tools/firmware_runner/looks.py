@@ -5,12 +5,16 @@ On a Cortex-M55 in QEMU it counts instructions, too.
 
 import pathlib
 import subprocess
+import tempfile
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from rppg_tf.faces.stabiliser import Box
+from rppg_tf.synthesis import head_renderer
+from rppg_tf.synthesis import pulse as synthetic_pulse
 from tools.firmware_runner import stream
 
 # Programs of firmware/Makefile.
@@ -84,3 +88,41 @@ def run(
     command[1:1] = ['-icount', 'shift=0']
   subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
   return np.fromfile(names[1], LOOK_OUT), np.fromfile(names[2], LOOK_COST)
+
+
+_SEED = 5
+_SIZES_PX = ((320, 240), (640, 480), (1280, 720))
+
+
+def rendered_frame() -> np.ndarray:
+  """Returns uint8 (480, 640, 3) BGR: a rendered head in a room."""
+  parameters = head_renderer.draw_parameters(_SEED, 'still')
+  pulse = synthetic_pulse.synthesize_pulse(np.random.default_rng(_SEED), 1.0)
+  exposure_s = np.array([0.0, 1 / 30])
+  renderer = head_renderer.FaceRenderer(parameters, pulse, exposure_s)
+  return next(renderer.frames())
+
+
+def count_instructions(target: str) -> dict[str, int]:
+  """Counts what looks at a rendered head take.
+
+  Args:
+    target: 'qemu' or 'qemu_scalar', built; so is 'host'.
+
+  Returns:
+    {'look_WHERE_WIDTHxHEIGHT': instructions}, the dearest step of all of them
+    as 'look_worst_step'.
+  """
+  frame = rendered_frame()
+  looks, names = [], []
+  with tempfile.TemporaryDirectory() as folder:
+    for size in _SIZES_PX:
+      image = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+      first = Look(image, None, True)
+      found, _ = run('host', [first], pathlib.Path(folder))
+      looks += [first, Look(image, tuple(found['box'][0].tolist()))]
+      label = f'{size[0]}x{size[1]}'
+      names += [f'look_everywhere_{label}', f'look_near_{label}']
+    _, costs = run(target, looks, pathlib.Path(folder))
+  counts = dict(zip(names, costs['instructions'].tolist(), strict=True))
+  return counts | {'look_worst_step': int(costs['worst_step'].max())}
