@@ -2,9 +2,6 @@
 
 import concurrent.futures
 import csv
-import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -24,15 +21,9 @@ def test_a_killed_training_of_a_fold_resumes_from_its_last_epoch(work):
     '--fold=4',
   )
   history = work / 'killed' / 'history.csv'
-  process = subprocess.Popen(
-    [sys.executable, '-m', *words],
-    cwd=commands.ROOT,
-    stdout=subprocess.DEVNULL,
-    stderr=subprocess.DEVNULL,
-  )
-  _wait_for_an_epoch(history, process)
-  process.send_signal(signal.SIGKILL)
-  process.wait()
+  with commands.start(*words) as command:
+    _wait_for_an_epoch(history, command)
+    command.kill()
   commands.run_well(*words)
   _assert_three_epochs(history)
   split = files.read_json(work / 'killed' / 'split.json')
@@ -55,8 +46,8 @@ def test_a_killed_worker_ends_the_others_and_their_run_resumes(work):
   )
   history = work / 'workers' / 'history.csv'
   with worker_processes.start(2, *words) as (chief, other):
-    _wait_for_an_epoch(history, other.process)
-    other.process.send_signal(signal.SIGKILL)
+    _wait_for_an_epoch(history, other)
+    other.kill()
     assert chief.ended(timeout_s=300).returncode != 0
   with worker_processes.start(2, *words) as workers:
     chief, other = (worker.ended(timeout_s=600) for worker in workers)
@@ -66,10 +57,10 @@ def test_a_killed_worker_ends_the_others_and_their_run_resumes(work):
   _assert_three_epochs(history)
 
 
-def _wait_for_an_epoch(history, process):
+def _wait_for_an_epoch(history, command):
   deadline_s = time.monotonic() + 600
   while not history.exists() or len(history.read_text().splitlines()) < 2:
-    assert process.poll() is None and time.monotonic() < deadline_s
+    assert not command.has_ended() and time.monotonic() < deadline_s
     time.sleep(0.05)
 
 

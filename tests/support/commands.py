@@ -1,6 +1,7 @@
 """Runs the project's commands as a user would."""
 
 import atexit
+import contextlib
 import functools
 import multiprocessing.connection
 import multiprocessing.forkserver
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -38,23 +40,67 @@ def run(
   In a process of its own, forked from one that has imported TensorFlow and not
   yet used it: most commands take longer to import than to run.
   """
-  words = tuple(map(str, words))
-  with tempfile.TemporaryDirectory() as scratch:
-    outputs = [pathlib.Path(scratch) / name for name in ('stdout', 'stderr')]
+  with start(*words, folder=folder) as command:
+    return command.ended(timeout_s)
+
+
+class Command:
+  """A command that runs.
+
+  It writes into files: a process that waits for somebody to empty a pipe keeps
+  all that work with it waiting, too.
+  """
+
+  def __init__(self, words, folder, environ, scratch: pathlib.Path):
+    self._words = tuple(map(str, words))
+    self._outputs = [scratch / name for name in ('stdout', 'stderr')]
     with _LOCK:
-      process = _importer().Process(
-        target=_become, args=(words, folder, dict(os.environ), outputs)
+      self._process = _importer().Process(
+        target=_become, args=(self._words, folder, environ, self._outputs)
       )
-      process.start()
-    ended = multiprocessing.connection.wait([process.sentinel], timeout_s)
+      self._process.start()
+
+  def has_ended(self) -> bool:
     with _LOCK:
-      if not ended:
-        process.kill()
-      process.join()
-    if not ended:
-      raise subprocess.TimeoutExpired(words, timeout_s)
-    stdout, stderr = (path.read_text() for path in outputs)
-  return subprocess.CompletedProcess(words, process.exitcode, stdout, stderr)
+      return not self._process.is_alive()
+
+  def kill(self) -> None:
+    """Kills it, if it still runs."""
+    with _LOCK:
+      self._process.kill()
+      self._process.join()
+
+  def ended(self, timeout_s: float) -> subprocess.CompletedProcess:
+    """Waits for its end; returns exit code, stdout and stderr."""
+    if not multiprocessing.connection.wait([self._process.sentinel], timeout_s):
+      self.kill()
+      raise subprocess.TimeoutExpired(self._words, timeout_s)
+    with _LOCK:
+      self._process.join()
+    stdout, stderr = (path.read_text() for path in self._outputs)
+    code = self._process.exitcode
+    return subprocess.CompletedProcess(self._words, code, stdout, stderr)
+
+
+@contextlib.contextmanager
+def start(
+  *words: object, folder: pathlib.Path = ROOT, **variables: str
+) -> Iterator[Command]:
+  """Starts what `run` runs; kills it when the block is left.
+
+  Args:
+    words: as of `run`.
+    folder: as of `run`.
+    variables: more of its environment.
+  """
+  with tempfile.TemporaryDirectory() as scratch:
+    command = Command(
+      words, folder, {**os.environ, **variables}, pathlib.Path(scratch)
+    )
+    try:
+      yield command
+    finally:
+      command.kill()
 
 
 @functools.cache
