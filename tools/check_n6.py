@@ -18,6 +18,7 @@ from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 from tools.n6 import memory, rule_table, rules
 from tools.tflite import cost, reader
+from tools.tflite.graph import KNOWN_OPERATORS
 
 # Of one rule in one file; the rest is counted. The JSON has all.
 _MAX_PRINTED = 3
@@ -227,7 +228,7 @@ def _print_findings(report: rules.Report) -> None:
       )
   if report.graph and not report.findings:
     print(f'{len(rule_table.RULES)} rules, none broken')
-  if report.operators == rules.KNOWN_OPERATORS:
+  if report.operators == KNOWN_OPERATORS:
     print('A compile report of this operator sequence exists (2.2.0).')
 
 

@@ -20,8 +20,8 @@ from rppg_tf.keras_compat import keras
 from rppg_tf.model import loading, network
 from rppg_tf.quantisation import calibration, convert
 from rppg_tf.training import objective
-from tools.n6 import rules
 from tools.quantisation.keep_best import KeepBestInt8
+from tools.tflite.graph import KNOWN_OPERATORS
 
 # ROI frames that set the first ranges.
 _NUM_RANGE_IMAGES = 768
@@ -79,7 +79,7 @@ def main() -> None:
   path = run_dir / run_directory.INT8_MODEL
   print(
     f'{path}: {path.stat().st_size:,} bytes, '
-    f'{", ".join(rules.KNOWN_OPERATORS)}; INT8 validation MAE '
+    f'{", ".join(KNOWN_OPERATORS)}; INT8 validation MAE '
     f'{keep_best.best["mae_bpm"]:.2f} BPM'
   )
 

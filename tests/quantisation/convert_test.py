@@ -12,10 +12,9 @@ from rppg_tf.model.spatial_cnn import build_spatial_cnn, fold_batch_norm
 from rppg_tf.quantisation import calibration, convert
 from rppg_tf.signals import background
 from tests.support import int8_models
-from tools.n6 import rules
 from tools.quantisation import keep_best as keep_best_int8
 from tools.quantisation import layers
-from tools.tflite import reader
+from tools.tflite import graph, reader
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +67,7 @@ def test_export_refuses_what_the_npu_would_not_run():
 
 
 def test_export_refuses_another_sequence_of_operators(monkeypatch):
-  monkeypatch.setattr(rules, 'KNOWN_OPERATORS', ['CONV_2D', 'MEAN'])
+  monkeypatch.setattr(graph, 'KNOWN_OPERATORS', ['CONV_2D', 'MEAN'])
   with pytest.raises(InputError, match='expected the operators CONV_2D, MEAN'):
     keep_best_int8.check(int8_models.shipped())
 

@@ -14,13 +14,12 @@ from string import Template
 from typing import NamedTuple
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from rppg_tf import contract
 from tools.codegen.literals import float32_bits, int_rows
+from tools.tflite import reader
+from tools.tflite.graph import Graph, Operator, Tensor
 
-_OPERATORS = ('CONV_2D', 'MAX_POOL_2D', 'CONV_2D', 'MAX_POOL_2D', 'CONV_2D')
-_OPERATORS += ('MEAN',)
 _LANES = 16  # int8 in a Helium register
 _KERNEL = 3
 
@@ -69,16 +68,6 @@ _SOURCE = Template("""\
 $layers""")
 
 
-class _Tensor(NamedTuple):
-  """Shape and quantisation of one tensor; values of a constant one."""
-
-  shape: tuple[int, ...]
-  dtype: type
-  scales: np.ndarray  # float32
-  zero_points: np.ndarray
-  values: np.ndarray | None
-
-
 class _Convolution(NamedTuple):
   """What a layer becomes; arrays have one row or value per output."""
 
@@ -101,18 +90,22 @@ def render_spatial_cnn(path: pathlib.Path | str) -> dict[str, str]:
     ValueError: not such a network, or one that the C does not compute.
   """
   content = pathlib.Path(path).read_bytes()
-  operators, tensors = _read(content)
-  _check(operators, tensors)
+  graph = reader.read(content)
+  graph.check_operators()
+  ends = _ends(graph)
+  _check(graph, ends)
   convolutions = [
-    _convolution(*(tensors[index] for index in (*inputs, *outputs)))
-    for name, inputs, outputs in operators
-    if name == 'CONV_2D'
+    _convolution(graph, operator, source, result)
+    for operator, source, result in zip(
+      graph.operators, ends, ends[1:], strict=False
+    )
+    if operator.name == 'CONV_2D'
   ]
   digest = hashlib.sha256(content).hexdigest()
   values = {
     'hash': digest[:56],
     'id': f'0x{digest[:8]}u',
-    'defines': _defines(operators, tensors, digest),
+    'defines': _defines(ends, digest),
     'layers': ''.join(
       _layer(f'spatial_cnn_conv{number}', convolution)
       for number, convolution in enumerate(convolutions, 1)
@@ -167,38 +160,19 @@ def mean_multiplier(value: float, num_values: int) -> tuple[int, int]:
   return (multiplier << bits) // num_values, -exponent
 
 
-def _read(content: bytes) -> tuple[list[tuple], dict[int, _Tensor]]:
-  """Returns (operator, inputs, outputs) in order, and the tensors."""
-  interpreter = Interpreter(
-    model_content=content,
-    experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-  )
-  # The only way to the graph in LiteRT's Python; there is no public one.
-  operators = [
-    (op['op_name'], op['inputs'].tolist(), op['outputs'].tolist())
-    for op in interpreter._get_ops_details()
-  ]
-  names = tuple(name for name, _, _ in operators)
-  if names != _OPERATORS:
-    raise ValueError(f'operators: expected {_OPERATORS}, got {names}')
-  results = {index for _, _, outputs in operators for index in outputs}
-  results |= {detail['index'] for detail in interpreter.get_input_details()}
-  tensors = {}
-  for detail in interpreter.get_tensor_details():
-    index, quantisation = detail['index'], detail['quantization_parameters']
-    tensors[index] = _Tensor(
-      tuple(detail['shape'].tolist()),
-      detail['dtype'],
-      quantisation['scales'],
-      quantisation['zero_points'],
-      None if index in results else interpreter.get_tensor(index),
-    )
-  return operators, tensors
+def _ends(graph: Graph) -> list[Tensor]:
+  """Returns what the first operator reads, and what each one writes."""
+  first = graph.input(graph.operators[0], 0)
+  ends = [first, *(graph.output(operator) for operator in graph.operators)]
+  found = [end for end in ends if end is not None]
+  if len(found) < len(ends):
+    raise ValueError('an operator has no input or no output')
+  return found
 
 
-def _check(operators: list[tuple], tensors: dict[int, _Tensor]) -> None:
+def _check(graph: Graph, ends: list[Tensor]) -> None:
   """Raises ValueError if the C computes something else."""
-  shapes = _shapes(operators, tensors)
+  shapes = [end.shape for end in ends]
   size = contract.ROI_SIZE_PX
   first, last = contract.ROI_FRAME_SHAPE, contract.NUM_SPATIAL_FEATURES
   expected = [
@@ -215,62 +189,62 @@ def _check(operators: list[tuple], tensors: dict[int, _Tensor]) -> None:
   for channels in (shapes[1][-1], shapes[3][-1]):
     if channels % _LANES:
       raise ValueError(f'channels: expected a multiple of 16, got {channels}')
-  for _, inputs, outputs in operators:
-    for index in (inputs[0], outputs[0]):
-      if tensors[index].dtype is not np.int8 or len(tensors[index].scales) != 1:
-        raise ValueError(f'tensor {index}: expected int8 of one scale')
-  for convolution in (0, 2, 4):
-    end = tensors[operators[convolution][2][0]]
-    if int(end.zero_points[0]) != -128:
+  for end in ends:
+    if end.dtype != 'INT8' or len(end.scales) != 1:
+      raise ValueError(f'{end.label}: expected int8 of one scale')
+  for operator, source, result in zip(
+    graph.operators, ends, ends[1:], strict=False
+  ):
+    if graph.input(operator, 0) is not source:
+      raise ValueError(f'{operator.label}: expected to read {source.label}')
+    if operator.name == 'CONV_2D' and result.zero_points != (-128,):
       raise ValueError(
         'CONV_2D: expected rectified outputs of zero point -128, got '
-        f'{end.zero_points[0]}'
+        f'{result.zero_points[0]}'
       )
-  for pool in (1, 3):
-    ends = operators[pool][1][0], operators[pool][2][0]
-    if tensors[ends[0]][2:4] != tensors[ends[1]][2:4]:
+    if operator.name == 'MAX_POOL_2D' and (
+      (source.scales, source.zero_points) != (result.scales, result.zero_points)
+    ):
       raise ValueError('MAX_POOL_2D: expected equal scales at both ends')
 
 
-def _shapes(operators, tensors) -> list[tuple[int, ...]]:
-  first = tensors[operators[0][1][0]].shape
-  return [first, *(tensors[outputs[0]].shape for _, _, outputs in operators)]
-
-
 def _convolution(
-  source: _Tensor, weights: _Tensor, bias: _Tensor, result: _Tensor
+  graph: Graph, operator: Operator, source: Tensor, result: Tensor
 ) -> _Convolution:
   """Folds the zero point, pads the taps and splits the factors."""
+  weights, bias = graph.input(operator, 1), graph.input(operator, 2)
+  if not (weights and weights.data and weights.dtype == 'INT8'):
+    raise ValueError('CONV_2D: expected constant INT8 weights')
+  if not (bias and bias.data and bias.dtype == 'INT32'):
+    raise ValueError('CONV_2D: expected constant INT32 biases')
   num_outputs, height, width, _ = weights.shape
   if (height, width) != (_KERNEL, _KERNEL) or np.any(weights.zero_points):
     raise ValueError(
       f'CONV_2D: expected symmetric 3x3 weights, got {height}x{width}, zero '
       f'points {weights.zero_points}'
     )
-  assert weights.values is not None and bias.values is not None
-  taps = weights.values.reshape(num_outputs, -1)
+  taps = np.frombuffer(weights.data, np.int8).reshape(num_outputs, -1)
   sums = taps.astype(np.int64).sum(axis=1)
-  folded = bias.values.astype(np.int64) - int(source.zero_points[0]) * sums
+  biases = np.frombuffer(bias.data, np.int32).astype(np.int64)
+  folded = biases - source.zero_points[0] * sums
   largest = np.abs(taps.astype(np.int64)).sum(axis=1) * 128 + np.abs(folded)
   if np.any(largest >= 2**31):
     raise ValueError('CONV_2D: sums do not fit into 32 bits')
   padding = -taps.shape[1] % _LANES
   # float64 products of float32 scales, as TFLite prepares its kernels.
-  factors = float(source.scales[0]) * weights.scales.astype(np.float64)
-  factors = np.broadcast_to(factors / float(result.scales[0]), num_outputs)
+  factors = source.scales[0] * np.array(weights.scales, np.float64)
+  factors = np.broadcast_to(factors / result.scales[0], num_outputs)
   split = np.array([quantise_multiplier(float(factor)) for factor in factors])
   return _Convolution(
     np.pad(taps, ((0, 0), (0, padding))), folded, split[:, 0], split[:, 1]
   )
 
 
-def _defines(operators, tensors, digest: str) -> str:
-  shapes = _shapes(operators, tensors)
-  ends = [tensors[operators[0][1][0]]]
-  ends += [tensors[outputs[0]] for _, _, outputs in operators]
-  zero_points = [int(end.zero_points[0]) for end in ends]
+def _defines(ends: list[Tensor], digest: str) -> str:
+  shapes = [end.shape for end in ends]
+  zero_points = [end.zero_points[0] for end in ends]
   multiplier, shift = mean_multiplier(
-    float(ends[5].scales[0]) / float(ends[6].scales[0]), (shapes[5][1]) ** 2
+    ends[5].scales[0] / ends[6].scales[0], shapes[5][1] ** 2
   )
   lines = {
     'SIZE': shapes[0][1],

@@ -24,15 +24,6 @@ FIT = 'fit'
 _ORDER = (NOTE, SOFTWARE, REFUSED)
 BOTH_ENDS = ('2.2', '4.0')
 READABLE = 'readable-file'
-# A compile report of this sequence exists: 5 epochs, 0 in software.
-KNOWN_OPERATORS = [
-  'CONV_2D',
-  'MAX_POOL_2D',
-  'CONV_2D',
-  'MAX_POOL_2D',
-  'CONV_2D',
-  'MEAN',
-]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,6 @@ import numpy as np
 from rppg_tf import contract
 from rppg_tf.keras_compat import keras
 from rppg_tf.model.spatial_cnn import CONV_CHANNELS, fold_batch_norm
-from tools.n6 import rules
 from tools.onnx_export.graph import GraphBuilder
 from tools.tflite.graph import Graph, Operator, Tensor
 
@@ -76,7 +75,7 @@ def qdq_cnn(tflite: Graph) -> bytes:
   """Builds the ONNX file, quantised, of a TFLite file's graph.
 
   Args:
-    tflite: of tflite_reader.read: the six operators of n6_rules, INT8.
+    tflite: of tflite.reader.read: the spatial CNN's six operators, INT8.
 
   Returns:
     The file: float32 [1, 3, 36, 36] → float32 [1, 16], with QuantizeLinear and
@@ -86,11 +85,7 @@ def qdq_cnn(tflite: Graph) -> bytes:
   Raises:
     ValueError: another graph.
   """
-  if tflite.operator_names() != rules.KNOWN_OPERATORS:
-    raise ValueError(
-      f'expected the operators {rules.KNOWN_OPERATORS}, got '
-      f'{tflite.operator_names()}'
-    )
+  tflite.check_operators()
   graph = GraphBuilder('spatial_cnn_qdq', {INPUT: _INPUT_SHAPE})
   written = tflite.tensors[tflite.inputs[0]]
   x = _quantised(graph, INPUT, INPUT, written)

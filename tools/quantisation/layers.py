@@ -6,7 +6,6 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from rppg_tf.keras_compat import keras
 from rppg_tf.model.spatial_cnn import CONV_CHANNELS, build_spatial_cnn
 from rppg_tf.quantisation import calibration
-from tools.n6 import rules
 from tools.tflite import reader
 from tools.tflite.graph import Graph, Tensor
 
@@ -18,7 +17,7 @@ def describe(content: bytes) -> list[dict]:
   """Returns what the file says of each operator.
 
   Args:
-    content: a TFLite file with n6_rules.KNOWN_OPERATORS.
+    content: a TFLite file with tflite.graph.KNOWN_OPERATORS.
 
   Returns:
     [{layer, operator, output_shape, scale, zero_point}], for convolutions
@@ -51,11 +50,7 @@ def describe(content: bytes) -> list[dict]:
 
 def _graph(content: bytes) -> Graph:
   graph = reader.read(content)
-  if graph.operator_names() != rules.KNOWN_OPERATORS:
-    raise ValueError(
-      f'TFLite file: expected the operators {rules.KNOWN_OPERATORS}, got '
-      f'{graph.operator_names()}'
-    )
+  graph.check_operators()
   return graph
 
 
@@ -63,7 +58,7 @@ def int8_outputs(content: bytes, codes: np.ndarray) -> list[np.ndarray]:
   """Runs the file; returns what each layer's codes stand for.
 
   Args:
-    content: a TFLite file with n6_rules.KNOWN_OPERATORS.
+    content: a TFLite file with tflite.graph.KNOWN_OPERATORS.
     codes: int8 [n, 36, 36, 3].
 
   Returns:
@@ -155,7 +150,7 @@ def noise_by_layer(
   """Returns signal to quantisation noise of every layer of LAYERS, dB.
 
   Args:
-    content: a TFLite file with n6_rules.KNOWN_OPERATORS.
+    content: a TFLite file with tflite.graph.KNOWN_OPERATORS.
     folded: the float CNN that it was made of, without batch norm.
     codes: int8 [n, 36, 36, 3].
     input_quantisation: (scale, zero_point) of the codes.

@@ -1,6 +1,6 @@
 """A TFLite graph as plain Python: tensors and operators.
 
-`tflite_reader.read` makes one of a file.
+`reader.read` makes one of a file.
 """
 
 import dataclasses
@@ -8,6 +8,16 @@ import functools
 import math
 
 ABSENT = -1  # an operator's optional input that is not given
+# The spatial CNN's. A compile report of this sequence exists: 5 epochs of the
+# NPU, 0 in software.
+KNOWN_OPERATORS = [
+  'CONV_2D',
+  'MAX_POOL_2D',
+  'CONV_2D',
+  'MAX_POOL_2D',
+  'CONV_2D',
+  'MEAN',
+]
 FLOAT_TYPES = ('FLOAT16', 'FLOAT32', 'FLOAT64', 'BFLOAT16')
 TYPE_BITS = {
   'FLOAT16': 16,
@@ -117,6 +127,12 @@ class Graph:
   inputs: tuple[int, ...]
   outputs: tuple[int, ...]
   num_subgraphs: int
+
+  def check_operators(self) -> None:
+    """Raises ValueError unless these are the spatial CNN's operators."""
+    if self.operator_names() != KNOWN_OPERATORS:
+      expected, found = map(', '.join, (KNOWN_OPERATORS, self.operator_names()))
+      raise ValueError(f'expected the operators {expected}, got {found}')
 
   def operator_names(self) -> list[str]:
     """Names of the operators, in order."""

@@ -1,4 +1,4 @@
-"""A TFLite file → `tflite_graph.Graph`, read with care.
+"""A TFLite file → `graph.Graph`, read with care.
 
 LiteRT's generated schema package does the decoding, field by field. The
 flatbuffers runtime for Python has no verifier, so this module bounds all it
