@@ -22,6 +22,7 @@ from absl import flags
 from rppg_tf import files
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
+from tools import markdown
 from tools.benchmarks import process
 
 _OUTPUT = flags.DEFINE_string(
@@ -210,23 +211,31 @@ def table(figures: dict) -> str:
   Args:
     figures: of `measure`.
   """
-  lines = [
-    '| to be shown | limit | measured | | by CPU time |',
-    '|---|---|---|---|---|',
+  shown = [
+    (
+      target.name,
+      f'{"≤" if target.is_most else "≥"} {target.limit}',
+      _cell(target.value),
+      'met' if target.is_met else 'not met',
+      _cell(target.by_cpu),
+    )
+    for target in targets(figures)
   ]
-  for target in targets(figures):
-    limit = f'{"≤" if target.is_most else "≥"} {target.limit}'
-    verdict = 'met' if target.is_met else 'not met'
-    cells = (target.name, limit, _cell(target.value), verdict)
-    lines.append(f'| {" | ".join(cells)} | {_cell(target.by_cpu)} |')
-  lines += ['', '| figure | |', '|---|---|']
-  for name, value in sorted(figures.items()):
-    if name != 'peak_memory_mb':
-      lines.append(f'| {name} | {_cell(value)} |')
-  lines += ['', '| process | peak MB |', '|---|---|']
-  for name, peak_mb in figures['peak_memory_mb'].items():
-    lines.append(f'| {name} | {_cell(peak_mb)} |')
-  return '\n'.join(lines)
+  peaks_mb = figures['peak_memory_mb'].items()
+  others = sorted(figures.keys() - {'peak_memory_mb'})
+  return '\n\n'.join(
+    [
+      markdown.table(
+        ['to be shown', 'limit', 'measured', '', 'by CPU time'], shown
+      ),
+      markdown.table(
+        ['figure', ''], [(name, _cell(figures[name])) for name in others]
+      ),
+      markdown.table(
+        ['process', 'peak MB'], [(name, _cell(peak)) for name, peak in peaks_mb]
+      ),
+    ]
+  )
 
 
 def _cell(value: float | None) -> str:

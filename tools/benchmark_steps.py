@@ -23,6 +23,7 @@ from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
 from rppg_tf.keras_compat import keras, tf
 from rppg_tf.model import spatial_cnn
+from tools import markdown
 from tools.benchmarks import process, training
 
 _DATA_DIR = flags.DEFINE_string(
@@ -71,19 +72,24 @@ class _Profile(keras.callbacks.Callback):
 def main() -> None:
   """Measures and prints."""
   data_dir = pathlib.Path(_DATA_DIR.value)
-  print('| training | frames/s | CPU ms a frame | peak MB |\n|---|---|---|---|')
   gflop = contract.NUM_ROIS * step_gflop(spatial_cnn.build_spatial_cnn())
-  fastest = 0.0
+  rows, fastest = [], 0.0
   for name, (function, environment) in _FORMS.items():
     figures, done = process.measure(
       'tools.benchmark_steps', function, data_dir, environment=environment
     )
-    print(
-      f'| {name} | {figures["frames_per_s"]:.0f} '
-      f'| {figures["cpu_ms_per_frame"]:.2f} | {done.peak_memory_mb:,.0f} |',
-      flush=True,
+    rows.append(
+      [
+        name,
+        f'{figures["frames_per_s"]:.0f}',
+        f'{figures["cpu_ms_per_frame"]:.2f}',
+        f'{done.peak_memory_mb:,.0f}',
+      ]
     )
     fastest = max(fastest, figures['frames_per_s'])
+  print(
+    markdown.table(['training', 'frames/s', 'CPU ms a frame', 'peak MB'], rows)
+  )
   figures, _ = process.measure('tools.benchmark_steps', 'profiled', data_dir)
   print(
     f'\nof {figures["steps_s"]:.1f} s in {figures["steps"]} steps, '

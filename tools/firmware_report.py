@@ -14,6 +14,7 @@ from absl import flags
 
 from rppg_tf import files, run_directory
 from rppg_tf.entry_point import run
+from tools import markdown
 from tools.firmware_runner import figures as firmware_figures
 
 _RUN_DIR = flags.DEFINE_string(
@@ -28,7 +29,7 @@ _CYCLES = flags.DEFINE_float(
 _CLOCK_MHZ = 800.0
 
 
-def _size_lines(figures: dict) -> list[str]:
+def _sizes(figures: dict) -> str:
   flash, ram = figures['flash_bytes'], figures['ram_bytes']
   stack = figures['stack_bytes']
   rows = [
@@ -45,8 +46,9 @@ def _size_lines(figures: dict) -> list[str]:
     ('stack, rppg_detector_step, compiled', stack['detector_step']),
     ('stack, measured, libm included', stack['measured']),
   ]
-  lines = ['| bytes | |', '|---|---|']
-  return lines + [f'| {name} | {value:,} |' for name, value in rows]
+  return markdown.table(
+    ['bytes', ''], [(name, f'{value:,}') for name, value in rows]
+  )
 
 
 def _estimated_ms(instructions: dict) -> dict:
@@ -58,18 +60,26 @@ def _estimated_ms(instructions: dict) -> dict:
   }
 
 
-def _instruction_lines(figures: dict) -> list[str]:
-  lines = [
-    '| stage | instructions, scalar | Helium | estimated ms, scalar | Helium |',
-    '|---|---|---|---|---|',
-  ]
+def _instructions(figures: dict) -> str:
   counts, ms = figures['instructions'], figures['estimated_ms']
-  for name, scalar in counts['scalar'].items():
-    lines.append(
-      f'| {name} | {scalar:,} | {counts["helium"][name]:,} '
-      f'| {ms["scalar"][name]:.3f} | {ms["helium"][name]:.3f} |'
-    )
-  return [*lines, '', f'Estimated: {figures["assumption"]}.']
+  builds = ('scalar', 'helium')
+  return markdown.table(
+    [
+      'stage',
+      'instructions, scalar',
+      'Helium',
+      'estimated ms, scalar',
+      'Helium',
+    ],
+    [
+      [
+        name,
+        *(f'{counts[build][name]:,}' for build in builds),
+        *(f'{ms[build][name]:.3f}' for build in builds),
+      ]
+      for name in counts['scalar']
+    ],
+  )
 
 
 def main() -> None:
@@ -80,7 +90,9 @@ def main() -> None:
     f'{_CLOCK_MHZ:g} MHz, {_CYCLES.value:g} cycles an instruction, zero-wait '
     'memory; not measured on a board'
   )
-  print('\n'.join([*_size_lines(figures), '', *_instruction_lines(figures)]))
+  print(_sizes(figures), end='\n\n')
+  print(_instructions(figures), end='\n\n')
+  print(f'Estimated: {figures["assumption"]}.')
   if _JSON.value:
     path = pathlib.Path(_JSON.value)
     path.parent.mkdir(parents=True, exist_ok=True)

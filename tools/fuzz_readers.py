@@ -29,6 +29,7 @@ from absl import flags
 
 from rppg_tf.entry_point import run
 from rppg_tf.errors import InputError
+from tools import markdown
 from tools.fuzzing import damage, media, streams
 from tools.fuzzing import names as fuzz_names
 from tools.fuzzing import runs as fuzz_runs
@@ -175,15 +176,16 @@ def _report(outcomes, work_dir: pathlib.Path) -> None:
     (f'{o.reader}: {o.kind}', o.what) for o in outcomes
   )
   whats = sorted({what for _, what in kinds})
-  print(f'| | {" | ".join(whats)} | all |')
-  print('|---' * (len(whats) + 2) + '|')
-  for row in dict.fromkeys(row for row, _ in kinds):
-    counts = [kinds[row, what] for what in whats]
-    print(f'| {row} | {" | ".join(map(str, counts))} | {sum(counts)} |')
-  totals = [
-    sum(kinds[row, what] for row in {r for r, _ in kinds}) for what in whats
+  counts = {
+    row: [kinds[row, what] for what in whats]
+    for row in dict.fromkeys(row for row, _ in kinds)
+  }
+  counts['all'] = [sum(column) for column in zip(*counts.values(), strict=True)]
+  rows = [
+    [row, *map(str, [*numbers, sum(numbers)])]
+    for row, numbers in counts.items()
   ]
-  print(f'| all | {" | ".join(map(str, totals))} | {sum(totals)} |')
+  print(markdown.table(['', *whats, 'all'], rows))
   faults = [outcome for outcome in outcomes if outcome.is_fault]
   num_variants = len({outcome.name for outcome in outcomes})
   print(f'{num_variants} variants, {len(outcomes)} runs, {len(faults)} faults')

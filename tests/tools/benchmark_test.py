@@ -148,6 +148,10 @@ _FIGURES = {
 }
 
 
+def _unaligned(table: str) -> list[str]:
+  return [' '.join(line.split()) for line in table.splitlines()]
+
+
 def test_targets_and_table():
   found = benchmark.targets(_FIGURES)
   values = [target.value for target in found]
@@ -155,7 +159,7 @@ def test_targets_and_table():
   assert [target.by_cpu for target in found][:5] == [40, None, None, 6.5, None]
   met = [target.is_met for target in found]
   assert met == [True, False, True, True, False, False, True]
-  lines = benchmark.table(_FIGURES).splitlines()
+  lines = _unaligned(benchmark.table(_FIGURES))
   assert lines[2] == '| build, frames/s / plain | ≥ 25 | 30 | met | 40 |'
   assert lines[6].endswith('plain_pytorch | ≥ 20 | - | not met | - |')
   assert '| plain_bytes_per_frame | 373,248 |' in lines
@@ -195,7 +199,7 @@ def test_slopes_of_linear_time_and_flat_memory():
     ]
 
   figures = {'build': of_factors(600, 1), 'training': of_factors(600, 10)}
-  lines = scale.table(figures).splitlines()
+  lines = _unaligned(scale.table(figures))
   assert lines[0] == '| | 1x | 4x | 16x | 4x to 16x |'
   assert lines[3] == (
     '| build, CPU s | 15.0 | 45.0 | 165.0 | 2.00 a recording |'

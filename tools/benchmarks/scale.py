@@ -8,6 +8,7 @@ import sys
 from typing import NamedTuple
 
 from rppg_tf.data import ubfc
+from tools import markdown
 from tools.benchmarks import process
 
 FACTORS = (1, 4, 16)
@@ -104,11 +105,7 @@ def table(figures: dict[str, list[Figures]]) -> str:
   Args:
     figures: by command, of FACTORS each.
   """
-  times = ' | '.join(f'{factor}x' for factor in FACTORS)
-  lines = [
-    f'| | {times} | 4x to 16x |',
-    '|---|' + '---|' * (len(FACTORS) + 1),
-  ]
+  lines = []
   for name, of_factors in figures.items():
     _, middle, last = of_factors
     per_recording_s = (last.cpu_s - middle.cpu_s) / (
@@ -130,6 +127,7 @@ def table(figures: dict[str, list[Figures]]) -> str:
       ),
     )
     for unit, values, grown in rows:
-      cells = ' | '.join(f'{value:,.1f}' for value in values)
-      lines.append(f'| {name}, {unit} | {cells} | {grown} |')
-  return '\n'.join(lines)
+      cells = (f'{value:,.1f}' for value in values)
+      lines.append([f'{name}, {unit}', *cells, grown])
+  header = ['', *(f'{factor}x' for factor in FACTORS), '4x to 16x']
+  return markdown.table(header, lines)

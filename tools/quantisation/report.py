@@ -1,6 +1,7 @@
 """The comparison as text: Markdown tables and the verdict."""
 
 from rppg_tf import contract
+from tools import markdown
 from tools.quantisation.case import PTQ_IMAGES
 from tools.quantisation.codes import Usage
 from tools.quantisation.layers import LAYERS
@@ -53,20 +54,6 @@ def _file_line(name: str, file: dict) -> str:
   )
 
 
-def table(header: list[str], rows: list[list[str]]) -> str:
-  """Returns a Markdown table with its columns aligned."""
-  lines = [header, *rows]
-  widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-
-  def line(cells):
-    first = cells[0].ljust(widths[0])
-    rest = (c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True))
-    return f'| {" | ".join([first, *rest])} |'
-
-  rule = ['-' * widths[0], *(f'{"-" * (width - 1)}:' for width in widths[1:])]
-  return '\n'.join([line(header), line(rule), *map(line, rows)])
-
-
 def error_table(summaries: dict[str, dict]) -> str:
   """Returns the errors over all windows, a form a line.
 
@@ -88,7 +75,7 @@ def error_table(summaries: dict[str, dict]) -> str:
       ]
     )
   header = ['BPM', 'MAE', '95 %', 'RMSE', 'r', 'pulse with PPG, r', 'SNR dB']
-  return table(header, rows)
+  return markdown.table(header, rows)
 
 
 def _or_dash(value: float | None, form: str) -> str:
@@ -107,7 +94,7 @@ def difference_table(differences: dict[str, dict]) -> str:
         f'{low:+.3f} to {high:+.3f}',
       ]
     )
-  return table(['MAE, BPM', 'difference', '95 %, over subjects'], rows)
+  return markdown.table(['MAE, BPM', 'difference', '95 %, over subjects'], rows)
 
 
 def layer_table(layers: dict[str, list[dict]]) -> str:
@@ -132,7 +119,7 @@ def layer_table(layers: dict[str, list[dict]]) -> str:
   for name in layers:
     form = _FORM_NAMES[name]
     header += [f'{form} scale', 'zero-point', 'weight scales']
-  return table(header, rows)
+  return markdown.table(header, rows)
 
 
 def noise_table(noise: dict[str, dict[str, list[float]]]) -> str:
@@ -150,7 +137,7 @@ def noise_table(noise: dict[str, dict[str, list[float]]]) -> str:
     [layer, *(f'{values[index]:.1f}' for _, values in columns)]
     for index, layer in enumerate(LAYERS)
   ]
-  return table(['SQNR, dB', *(title for title, _ in columns)], rows)
+  return markdown.table(['SQNR, dB', *(title for title, _ in columns)], rows)
 
 
 def usage_table(usage: dict[str, Usage]) -> str:
@@ -172,7 +159,7 @@ def usage_table(usage: dict[str, Usage]) -> str:
     )
   header = ['codes', 'deviation in time', 'range', 'pulse, peak to peak']
   header += ['largest', 'pulse below 1 code', 'dead', 'clipped']
-  return table(header, rows)
+  return markdown.table(header, rows)
 
 
 def called_out(usage: Usage) -> str:
@@ -203,7 +190,7 @@ def sweep_table(groups: list[dict]) -> str:
     for group in groups
   ]
   header = ['ROI frames', 'drawn', 'seeds', 'MAE, BPM', 'features SQNR, dB']
-  return table(header, rows)
+  return markdown.table(header, rows)
 
 
 def _spread(values: list[float], form: str) -> str:

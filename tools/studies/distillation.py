@@ -3,6 +3,8 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
+from tools import markdown
+
 STUDENT, TEACHER, DISTILLED = 'student alone', 'teacher', 'distilled student'
 
 
@@ -24,22 +26,20 @@ def table(results: Mapping[str, Sequence[Mapping]]) -> str:
     'standard deviation',
     'RMSE, mean',
   ]
-  lines = [
-    f'| {" | ".join(headers)} |',
-    f'|{"---|" * len(headers)}',
-  ]
+  rows = []
   for name, runs in results.items():
     mae_bpm = [one['mae_bpm'] for one in runs]
-    cells = [
-      name,
-      f'{runs[0]["parameters"]:,}',
-      *(f'{value:.2f}' for value in mae_bpm),
-      f'{statistics.mean(mae_bpm):.2f}',
-      f'{statistics.stdev(mae_bpm):.2f}',
-      f'{statistics.mean(one["rmse_bpm"] for one in runs):.2f}',
-    ]
-    lines.append(f'| {" | ".join(cells)} |')
-  return '\n'.join(lines)
+    rows.append(
+      [
+        name,
+        f'{runs[0]["parameters"]:,}',
+        *(f'{value:.2f}' for value in mae_bpm),
+        f'{statistics.mean(mae_bpm):.2f}',
+        f'{statistics.stdev(mae_bpm):.2f}',
+        f'{statistics.mean(one["rmse_bpm"] for one in runs):.2f}',
+      ]
+    )
+  return markdown.table(headers, rows)
 
 
 def verdict(results: Mapping[str, Sequence[Mapping]]) -> str:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from rppg_tf.evaluation import metrics, tables, windows
 from rppg_tf.reporting import charts
+from tools import markdown
 from tools.quantisation import plots
 
 _SIZE_IN = (7.2, 4.8)
@@ -66,20 +67,21 @@ def table(found: Mapping[str, Mapping]) -> str:
     'seeds',
     f'minus {first} (95 %)',
   ]
-  lines = [f'| {" | ".join(heads)} |', '|---' * len(heads) + '|']
+  rows = []
   for name in (first, *others):
     one = found[name]
     low, high = one['interval_bpm']
-    cells = [
-      name,
-      *(f'{one["mae_bpm"][level]:.2f}' for level in levels),
-      ', '.join(f'{value:.2f}' for value in one['seeds_mae_bpm']),
-      f'{one["difference_bpm"]:+.2f} ({low:+.2f} to {high:+.2f})'
-      if name != first
-      else '-',
-    ]
-    lines.append(f'| {" | ".join(cells)} |')
-  return '\n'.join([*lines, ''])
+    rows.append(
+      [
+        name,
+        *(f'{one["mae_bpm"][level]:.2f}' for level in levels),
+        ', '.join(f'{value:.2f}' for value in one['seeds_mae_bpm']),
+        f'{one["difference_bpm"]:+.2f} ({low:+.2f} to {high:+.2f})'
+        if name != first
+        else '-',
+      ]
+    )
+  return f'{markdown.table(heads, rows)}\n'
 
 
 def plot(path: pathlib.Path, found: Mapping[str, Mapping]) -> None:

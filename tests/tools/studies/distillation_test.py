@@ -32,5 +32,7 @@ def test_the_verdict_counts_what_is_more_than_the_spread():
     results = _results(alone, taught_by, distilled)
     assert said in distillation.verdict(results)
   table = distillation.table(results).splitlines()
-  assert 'student alone | 16,309 | 1.00 | 1.20 | 1.40 | 1.20 | 0.20' in table[2]
+  cells = [cell.strip() for cell in table[2].strip('|').split('|')]
+  numbers = ['16,309', '1.00', '1.20', '1.40', '1.20', '0.20']
+  assert cells[:-1] == ['student alone', *numbers]
   assert len({line.count('|') for line in table}) == 1
