@@ -16,7 +16,6 @@ TensorFlow here.
 import concurrent.futures
 import itertools
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -35,6 +34,7 @@ from rppg_tf.faces import rois as face_rois
 from rppg_tf.faces import stream
 from rppg_tf.parallel import crash_watch
 from rppg_tf.parallel.opencv_threads import one_opencv_thread
+from rppg_tf.parallel.ordered_map import ordered_map
 from rppg_tf.video.reader import VideoReader
 from rppg_tf.video.timestamps import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ
 
@@ -143,24 +143,17 @@ def read_recordings(
       the process dies, a line on stderr names the folders under way.
   """
   num_cores = os.cpu_count() or 1
-  waiting = iter(folders)
-  reading = deque()
   with (
     crash_watch.CrashWatch() as watch,
     one_opencv_thread(),
     concurrent.futures.ThreadPoolExecutor(num_cores) as frame_pool,
     concurrent.futures.ThreadPoolExecutor(num_cores) as pool,
   ):
-    try:
-      while True:
-        for folder in itertools.islice(waiting, num_cores + 1 - len(reading)):
-          arguments = (folder, roi_geometry, num_cores, frame_pool)
-          reading.append(pool.submit(_read_watched, watch, *arguments))
-        if not reading:
-          return
-        yield reading.popleft().result()
-    finally:
-      pool.shutdown(wait=False, cancel_futures=True)
+
+    def read(folder):
+      return _read_watched(watch, folder, roi_geometry, num_cores, frame_pool)
+
+    yield from ordered_map(read, folders, num_cores, pool, num_cores + 1)
 
 
 def read_alone(folder: str | os.PathLike, roi_geometry: str) -> dict:

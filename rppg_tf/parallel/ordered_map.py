@@ -1,47 +1,51 @@
-"""A function over a stream of items by several threads, results in order."""
+"""A function over a stream of items by several workers, results in order."""
 
 import concurrent.futures
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TypeVar
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
 
-# Items begun per thread: no thread is to wait while one item takes longer, or
-# while the caller makes the next one, as long as eight take.
-_BEGUN_PER_THREAD = 4
+# Items begun per worker: none is to wait while one item takes longer, or while
+# the caller makes the next one, as long as eight take.
+_BEGUN_PER_WORKER = 4
 
 
 def ordered_map(
   function: Callable[[Item], Result],
   items: Iterable[Item],
-  num_threads: int,
+  num_workers: int,
   pool: concurrent.futures.Executor | None = None,
-) -> Iterator[Result]:
+  num_begun: int | None = None,
+) -> Generator[Result, None, None]:
   """Yields function(item) of each item, in the order of the items.
 
   What is raised by `items` or by `function` is raised here, after the results
   before it. Closing this iterator waits for what has been begun.
 
   Args:
-    function: called by several threads at a time; of use only if it lets go
-      of Python's lock, as OpenCV does.
+    function: called by several workers at a time; threads are of use only if
+      it lets go of Python's lock, as OpenCV does.
     items: read by the caller's thread, a few more than have been yielded.
-    num_threads: at least 1; with 1 and no pool there is no other thread at
+    num_workers: at least 1; with 1 and no pool there is no other thread at
       all.
-    pool: whose threads, num_threads of them, others use too; None for threads
-      of its own.
+    pool: of threads or processes, num_workers of them, which others may use
+      too; None for threads of its own.
+    num_begun: items and results held at a time, the one that was yielded last
+      included; None for four times num_workers.
   """
-  if num_threads == 1 and pool is None:
+  if num_workers == 1 and pool is None:
     yield from map(function, items)
     return
+  num_begun = num_begun or _BEGUN_PER_WORKER * num_workers
   items = iter(items)
   error = None
   begun: deque[concurrent.futures.Future[Result]] = deque()
   if pool is None:
-    own = concurrent.futures.ThreadPoolExecutor(num_threads)
+    own = concurrent.futures.ThreadPoolExecutor(num_workers)
   else:
     own = contextlib.nullcontext(pool)
   with own as pool, _all_ended(begun):
@@ -54,7 +58,7 @@ def ordered_map(
         error = raised
         break
       begun.append(pool.submit(function, item))
-      if len(begun) == _BEGUN_PER_THREAD * num_threads:
+      if len(begun) == num_begun:
         yield begun.popleft().result()
     while begun:
       yield begun.popleft().result()

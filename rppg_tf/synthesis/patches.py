@@ -9,8 +9,9 @@ the pulse, not a face. What each ingredient is worth stands in docs/results.md.
 Examples have the form of those of tfds_ubfc, so that training mixes both.
 """
 
+import contextlib
 import dataclasses
-import itertools
+import functools
 import os
 from collections.abc import Iterator
 
@@ -23,6 +24,7 @@ from rppg_tf.data import labels, ubfc
 from rppg_tf.faces import motion as face_motion
 from rppg_tf.faces import rois as face_rois
 from rppg_tf.faces import stabiliser as face_stabiliser
+from rppg_tf.parallel.ordered_map import ordered_map
 from rppg_tf.parallel.process_pool import process_pool
 from rppg_tf.synthesis import codecs, patch_motion, patch_textures
 from rppg_tf.synthesis import pulse as synthetic_pulse
@@ -92,20 +94,15 @@ def render_recordings(source: PatchSource, num: int) -> Iterator[dict]:
   """
   patch_textures.photograph_paths(source.texture_dir)
   workers = min(len(os.sched_getaffinity(0)), num)
-  pool = process_pool(workers)
-  waiting = iter(range(num))
-  running = []
-  with pool, tqdm.tqdm(total=num, unit='patch recording') as bar:
-    try:
-      while True:
-        for index in itertools.islice(waiting, 2 * workers - len(running)):
-          running.append(pool.submit(render_recording, source, index))
-        if not running:
-          return
-        yield running.pop(0).result()
-        bar.update()
-    finally:
-      pool.shutdown(wait=False, cancel_futures=True)
+  render = functools.partial(render_recording, source)
+  with (
+    process_pool(workers) as pool,
+    # Closed before the pool, which would wait for all that was begun.
+    contextlib.closing(
+      ordered_map(render, range(num), workers, pool, 2 * workers)
+    ) as recordings,
+  ):
+    yield from tqdm.tqdm(recordings, total=num, unit='patch recording')
 
 
 def render_recording(source: PatchSource, index: int) -> dict:

@@ -1,5 +1,6 @@
 """Threads of predict: all items, in order, errors too, and the same bytes."""
 
+import concurrent.futures
 import itertools
 import threading
 import time
@@ -95,6 +96,17 @@ def test_ordered_map_keeps_the_order_and_reads_only_a_little_ahead(num_threads):
   assert list(results)[:3] == [1, 4, 9]
   assert (threading.get_ident() in running) == (num_threads == 1)
   assert len(running) <= num_threads
+
+
+def test_ordered_map_begins_no_more_than_it_is_told_and_leaves_the_pool():
+  begun = []
+  with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    results = ordered_map.ordered_map(begun.append, range(9), 2, pool, 3)
+    next(results)
+    assert len(begun) <= 3
+    results.close()
+    assert len(begun) <= 3
+    assert pool.submit(len, begun).result() == len(begun)
 
 
 @pytest.mark.parametrize('num_threads', [1, 3])
