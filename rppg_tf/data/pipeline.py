@@ -4,6 +4,8 @@ Recordings are prepared once and cached as int8 frames; clips are cut anew every
 epoch.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from rppg_tf import contract
@@ -89,17 +91,39 @@ def training_clips(
   Returns:
     Dataset of (inputs, targets, sample weights) for Keras' fit.
   """
-  recordings = recordings.filter(lambda item: _long_enough(item, shape))
-  recordings = recordings.shuffle(num_mixed, seed)
+  return cut_at_random(
+    long_enough(recordings, shape).shuffle(num_mixed, seed),
+    lambda item, seed: augmentation.random_clip(item, seed, shape),
+    batch_size,
+    clips_per_recording,
+    seed,
+  )
+
+
+def cut_at_random(
+  recordings: tf.data.Dataset,
+  cut: Callable,
+  batch_size: int,
+  clips_per_recording: int,
+  seed: int,
+) -> tf.data.Dataset:
+  """Cuts clips of each recording, shuffles and batches them.
+
+  Args:
+    recordings: from `prepare`, each long enough for a clip.
+    cut: gives (inputs, targets, sample weights) of a recording and a seed,
+      int32 [2].
+    batch_size: clips in a batch.
+    clips_per_recording: clips cut from a recording in an epoch.
+    seed: makes the sequence of all epochs reproducible.
+  """
   items = recordings.flat_map(
     lambda item: tf.data.Dataset.from_tensors(item).repeat(clips_per_recording)
   )
   seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
   pairs = tf.data.Dataset.zip((items, seeds.batch(2)))
   clips = pairs.map(
-    lambda item, seed: augmentation.random_clip(
-      item, tf.cast(seed, tf.int32), shape
-    ),
+    lambda item, seed: cut(item, tf.cast(seed, tf.int32)),
     num_parallel_calls=tf.data.AUTOTUNE,
     deterministic=True,
   )
@@ -128,14 +152,17 @@ def validation_clips(
       )
     )
 
-  recordings = recordings.filter(lambda item: _long_enough(item, shape))
-  return validation_batches(
-    recordings.flat_map(cut_all), batch_size, num_replicas
+  every = long_enough(recordings, shape).flat_map(cut_all)
+  return validation_batches(every, batch_size, num_replicas)
+
+
+def long_enough(
+  recordings: tf.data.Dataset, shape: ClipShape
+) -> tf.data.Dataset:
+  """Returns the recordings that a clip can be cut from."""
+  return recordings.filter(
+    lambda item: tf.shape(item['timestamp_s'])[0] >= shape.num_frames
   )
-
-
-def _long_enough(item, shape: ClipShape):
-  return tf.shape(item['timestamp_s'])[0] >= shape.num_frames
 
 
 def survey(recordings: tf.data.Dataset, shape: ClipShape) -> tuple[float, int]:

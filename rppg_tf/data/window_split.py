@@ -58,22 +58,21 @@ def training_clips(
   Returns:
     Dataset of (inputs, targets, sample weights) for Keras' fit.
   """
-  items = _long_enough(recordings, shape).flat_map(
-    lambda item: tf.data.Dataset.from_tensors(item).repeat(clips_per_recording)
-  )
-  seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
 
   def cut(item, clip_seed):
     last_start = tf.shape(item['codes'])[0] - shape.num_frames
     start = tf.random.stateless_uniform(
-      [], tf.cast(clip_seed, tf.int32), 0, last_start + 1, tf.int32
+      [], clip_seed, 0, last_start + 1, tf.int32
     )
     return _cut_clip(item, start, shape, 'train')
 
-  pairs = tf.data.Dataset.zip((items, seeds.batch(2)))
-  cut_clips = pairs.map(cut, tf.data.AUTOTUNE, deterministic=True)
-  cut_clips = cut_clips.shuffle(4 * batch_size, seed)
-  return cut_clips.batch(batch_size, drop_remainder=True).prefetch(2)
+  return pipeline.cut_at_random(
+    pipeline.long_enough(recordings, shape),
+    cut,
+    batch_size,
+    clips_per_recording,
+    seed,
+  )
 
 
 def validation_clips(
@@ -86,16 +85,10 @@ def validation_clips(
 
   Batched as pipeline.validation_batches says; its InputErrors.
   """
-  first = _long_enough(recordings, shape).map(
+  first = pipeline.long_enough(recordings, shape).map(
     lambda item: _cut_clip(item, tf.constant(0), shape, 'validation')
   )
   return pipeline.validation_batches(first, batch_size, num_replicas)
-
-
-def _long_enough(recordings: tf.data.Dataset, shape: ClipShape):
-  return recordings.filter(
-    lambda item: tf.shape(item['codes'])[0] >= shape.num_frames
-  )
 
 
 def _cut_clip(item, start, shape: ClipShape, split: str):
