@@ -3,10 +3,10 @@
 flags.json                what it was trained with (rebuilds the model)
 versions.json             packages it was trained with
 split.json                subjects of train, validation, test
-history.csv  tensorboard/ backup/   losses; logs; where a kill resumes
+history.csv head_history.csv tensorboard/ backup/   losses; logs; resumes
 spatial_cnn.weights.h5 head.weights.h5       the best float model
 spatial_int8.tflite int8_head.weights.h5     the INT8 model (export_tflite)
-temporal_head.c temporal_head.h              its head in C
+temporal_head.c temporal_head.h temporal_head.npz   its head in C, as a table
 metrics.json evaluation.json windows.csv     accuracy (evaluate)
 provenance.json           where the evaluated recordings come from (evaluate)
 confidence.json           below it an estimate is withheld (evaluate)
@@ -26,11 +26,18 @@ from rppg_tf.signals import background
 PRETRAINED = pathlib.Path(__file__).with_name('pretrained')
 
 FLAGS = 'flags.json'
+VERSIONS = 'versions.json'
 SPLIT = 'split.json'
+HISTORY = 'history.csv'
+HEAD_HISTORY = 'head_history.csv'
+METRICS = 'metrics.json'
 SPATIAL_WEIGHTS = 'spatial_cnn.weights.h5'
 HEAD_WEIGHTS = 'head.weights.h5'
 INT8_HEAD_WEIGHTS = 'int8_head.weights.h5'
 INT8_MODEL = 'spatial_int8.tflite'
+HEAD_SOURCE = 'temporal_head.c'
+HEAD_HEADER = 'temporal_head.h'
+HEAD_TABLE = 'temporal_head.npz'
 CONFIDENCE = 'confidence.json'
 EVALUATION = 'evaluation.json'
 WINDOWS = 'windows.csv'
@@ -97,7 +104,7 @@ def begin(
     run_dir.mkdir(parents=True, exist_ok=True)
     files.write_json(run_dir / FLAGS, flags)
     files.write_json(run_dir / SPLIT, split)
-    files.write_json(run_dir / 'versions.json', versions)
+    files.write_json(run_dir / VERSIONS, versions)
   except OSError as error:
     raise InputError(
       f'{run_dir}: cannot be written ({error.strerror}); give another --run_dir'

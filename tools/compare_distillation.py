@@ -91,7 +91,7 @@ def _train(run_dir: pathlib.Path, flagfile: str, seed: int, **values) -> None:
     if flag.value is not None
   }
   # Written last, so what has it is whole.
-  if (run_dir / 'metrics.json').is_file():
+  if (run_dir / run_directory.METRICS).is_file():
     trained = run_directory.read_flags(run_dir)
     for name, value in wanted.items():
       if trained[name] != value:
@@ -132,7 +132,7 @@ def _errors(run_dir: pathlib.Path) -> dict:
   collected = runs.collect(run_dir, _DATA_DIR.value, subjects, {'model': model})
   windows.check_any(collected.rows)
   errors = windows.errors(collected.rows, 'model')
-  metrics = files.read_json(run_dir / 'metrics.json')
+  metrics = files.read_json(run_dir / run_directory.METRICS)
   return {
     'subjects': len(subjects),
     'parameters': metrics['parameters']['total'],

@@ -40,7 +40,7 @@ def main() -> None:
   except ValueError as error:
     raise InputError(f'{run_dir}: {error}') from None
   if head.name == 'pulse_head':
-    files[numpy_head.FILE] = numpy_head.content(
+    files[run_directory.HEAD_TABLE] = numpy_head.content(
       head, cnn.output_scale, cnn.output_zero_point
     )
   emitted_files.write(_OUTPUT_DIR.value, files)

@@ -81,8 +81,8 @@ _HEART_RATE_BPM = flags.DEFINE_float(
   'heart_rate_bpm',
   None,
   'A rate held exactly, BPM; default: drawn per recording, variable.',
-  synthetic_pulse.MIN_RATE_BPM,
-  synthetic_pulse.MAX_RATE_BPM,
+  synthetic_pulse.SLOWEST_BPM,
+  synthetic_pulse.FASTEST_BPM,
 )
 _GROUND_TRUTH_DIR = flags.DEFINE_string(
   'ground_truth_dir',

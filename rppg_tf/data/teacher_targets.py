@@ -2,6 +2,7 @@
 
 from rppg_tf import contract
 from rppg_tf.keras_compat import tf
+from rppg_tf.signals import spectrum
 
 # What a teacher says of a frame, or a target made of it, begins with this.
 TEACHER = 'teacher_'
@@ -93,10 +94,9 @@ def stretch_rates(probability, speed):
   Returns:
     float32 [windows, 71], summing to 1; what leaves 40-180 BPM is lost.
   """
-  rates = contract.MIN_RATE_BPM + contract.RATE_STEP_BPM * tf.range(
-    contract.NUM_RATES, dtype=tf.float32
-  )
-  position = (rates / speed - contract.MIN_RATE_BPM) / contract.RATE_STEP_BPM
+  position = (
+    tf.constant(spectrum.rates_bpm()) / speed - contract.MIN_RATE_BPM
+  ) / contract.RATE_STEP_BPM
   last = contract.NUM_RATES - 1
   inside = tf.cast((position >= 0) & (position <= last), tf.float32)
   position = tf.clip_by_value(position, 0.0, float(last))

@@ -68,7 +68,7 @@ def run_estimators(
     estimators['int8'] = inference_estimators.int8_estimator(
       int8_cnn, loading.load_int8_head(run_dir)
     )
-    if (run_dir / 'temporal_head.c').is_file():
+    if (run_dir / run_directory.HEAD_SOURCE).is_file():
       estimators['int8_c'] = inference_estimators.int8_c_estimator(
         int8_cnn, CompiledHead(run_dir)
       )
@@ -151,7 +151,7 @@ def _first_rates_s(
 
 
 def _training_mean_bpm(run_dir: pathlib.Path) -> float:
-  return files.read_json(run_dir / 'metrics.json')['train_mean_bpm']
+  return files.read_json(run_dir / run_directory.METRICS)['train_mean_bpm']
 
 
 def _estimated(run_dir, data_dir: str, subjects: list[str], estimators):

@@ -12,6 +12,7 @@ import tempfile
 
 import numpy as np
 
+from rppg_tf import run_directory
 from rppg_tf.errors import InputError
 
 _COMPILER = 'cc'
@@ -109,7 +110,7 @@ def load(c_dir: pathlib.Path) -> ctypes.CDLL:
     InputError: the source does not compile.
     FileNotFoundError: there is no source.
   """
-  source = c_dir / 'temporal_head.c'
+  source = c_dir / run_directory.HEAD_SOURCE
   if not source.is_file():
     raise FileNotFoundError(
       f'{source}: not there; run `python -m tools.emit_temporal_head` in a '
@@ -145,7 +146,8 @@ def _kept_library(c_dir: pathlib.Path, compiler: str) -> pathlib.Path:
   """Where the library of these very sources, by this compiler, is kept."""
   found = os.stat(compiler)
   parts = [
-    *((c_dir / f'temporal_head.{end}').read_bytes() for end in 'ch'),
+    (c_dir / run_directory.HEAD_SOURCE).read_bytes(),
+    (c_dir / run_directory.HEAD_HEADER).read_bytes(),
     repr((_DRIVER, _FLAGS, platform.machine())).encode(),
     repr((os.path.realpath(compiler), found.st_size, found.st_mtime)).encode(),
   ]
@@ -177,7 +179,7 @@ def _compile(
   """Compiles the head and its driver into a library in `folder`."""
   driver, library = folder / 'driver.c', folder / 'temporal_head.so'
   driver.write_text(_DRIVER)
-  source = c_dir / 'temporal_head.c'
+  source = c_dir / run_directory.HEAD_SOURCE
   failure = _failure(compiler, library, f'-I{c_dir}', driver, source)
   if failure is None:
     return library

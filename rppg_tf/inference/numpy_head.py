@@ -11,13 +11,11 @@ import zipfile
 
 import numpy as np
 
-from rppg_tf import contract
+from rppg_tf import contract, run_directory
 from rppg_tf.errors import InputError
 from rppg_tf.inference.estimates import HeadRun
 from rppg_tf.inference.pulse_stream import PulseStream
 from rppg_tf.signals import pulse_constants, resampling, spectrum
-
-FILE = 'temporal_head.npz'
 
 _STRIDE = contract.WINDOW_STRIDE_S * contract.GRID_RATE_HZ
 
@@ -45,7 +43,7 @@ class NumpyHead:
     Raises:
       InputError: the file is missing or damaged.
     """
-    weights = _read(pathlib.Path(c_dir) / FILE)
+    weights = _read(pathlib.Path(c_dir) / run_directory.HEAD_TABLE)
     self.input_scale = np.float32(weights['input_scale'])
     self.input_zero_point = int(weights['input_zero_point'])
     self.rate_skip = weights['rate_skip']

@@ -2,6 +2,8 @@
 
 A crash of native code and a kill for want of memory end all threads of a
 process at once: nothing in it can still speak. A small process beside it can.
+Python's faulthandler is not enough: it says nothing of a kill, and names lines
+of Python, not the recording.
 """
 
 import contextlib

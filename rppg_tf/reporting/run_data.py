@@ -24,8 +24,8 @@ TRAINING_MAE = 'heart_rate_bpm_mae_bpm'
 _TRAIN = '`python -m rppg_tf.train`'
 _MADE_BY = {
   run_directory.INT8_MODEL: '`python -m tools.export_tflite` in a checkout',
-  'evaluation.json': '`python -m rppg_tf.evaluate`',
-  'windows.csv': '`python -m rppg_tf.evaluate`',
+  run_directory.EVALUATION: '`python -m rppg_tf.evaluate`',
+  run_directory.WINDOWS: '`python -m rppg_tf.evaluate`',
   run_directory.PROVENANCE: '`python -m rppg_tf.evaluate`',
 }
 # CSVLogger writes NA where an epoch has no such value.
@@ -100,16 +100,20 @@ def load(run_dir: pathlib.Path) -> Run:
     _read_object(run_dir, name, members)
     for name, members in {
       run_directory.FLAGS: (),
-      'versions.json': (),
+      run_directory.VERSIONS: (),
       run_directory.SPLIT: (),
-      'metrics.json': ('parameters', 'train_mean_bpm', 'validation_mae_bpm'),
-      'evaluation.json': ('model', 'train_mean'),
+      run_directory.METRICS: (
+        'parameters',
+        'train_mean_bpm',
+        'validation_mae_bpm',
+      ),
+      run_directory.EVALUATION: ('model', 'train_mean'),
     }.items()
   )
-  subject, windows = _read_windows(_existing(run_dir, 'windows.csv'))
+  subject, windows = _read_windows(_existing(run_dir, run_directory.WINDOWS))
   _check_same_evaluation(run_dir, evaluation, windows)
   return Run(
-    history=_read_history(_existing(run_dir, 'history.csv')),
+    history=_read_history(_existing(run_dir, run_directory.HISTORY)),
     evaluation=evaluation,
     subject=subject,
     windows=windows,

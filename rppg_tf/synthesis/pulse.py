@@ -16,8 +16,8 @@ from scipy import interpolate, signal
 
 from rppg_tf.data.ubfc import GroundTruth, RecordingError
 
-MIN_RATE_BPM = 42.0
-MAX_RATE_BPM = 158.0
+SLOWEST_BPM = 42.0
+FASTEST_BPM = 158.0
 
 # Grid on which a pulse is made; fine enough to interpolate linearly.
 PPG_RATE_HZ = 250.0
@@ -154,7 +154,7 @@ def _variable_rate_bpm(
   rate_bpm += calm * rng.uniform(0.3, 1.8) * mayer
   rate_bpm += calm * rng.uniform(0.3, 3.0) * breathing
   rate_bpm += calm * rng.uniform(0.1, 0.5) * flutter
-  return np.clip(rate_bpm, MIN_RATE_BPM, MAX_RATE_BPM)
+  return np.clip(rate_bpm, SLOWEST_BPM, FASTEST_BPM)
 
 
 def _beat_shape(rng: np.random.Generator, beats: np.ndarray) -> np.ndarray:
@@ -188,7 +188,7 @@ def synthesize_pulse(
   Args:
     rng: source of every random choice.
     duration_s: length, seconds.
-    mean_rate_bpm: MIN_RATE_BPM..MAX_RATE_BPM; drawn from 48..150 if None.
+    mean_rate_bpm: SLOWEST_BPM..FASTEST_BPM; drawn from 48..150 if None.
     variable: False holds the rate at exactly `mean_rate_bpm`.
 
   Returns:
@@ -199,9 +199,9 @@ def synthesize_pulse(
   """
   if mean_rate_bpm is None:
     mean_rate_bpm = rng.uniform(48.0, 150.0)
-  if not MIN_RATE_BPM <= mean_rate_bpm <= MAX_RATE_BPM:
+  if not SLOWEST_BPM <= mean_rate_bpm <= FASTEST_BPM:
     raise ValueError(
-      f'mean_rate_bpm: expected {MIN_RATE_BPM:g}..{MAX_RATE_BPM:g} BPM, got '
+      f'mean_rate_bpm: expected {SLOWEST_BPM:g}..{FASTEST_BPM:g} BPM, got '
       f'{mean_rate_bpm:g}; choose a rate in that range'
     )
   time_s = _grid_s(duration_s)

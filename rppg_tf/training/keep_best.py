@@ -10,6 +10,9 @@ from rppg_tf.model import loading
 class KeepBest(keras.callbacks.Callback):
   """Saves parts by file name when the validation loss is the lowest so far.
 
+  Keras' ModelCheckpoint would save the joined network, into a file that a kill
+  leaves half-written, and would not know the lowest loss before a resume.
+
   The loss and not the MAE: over a few validation subjects the MAE soon says
   nothing any more, while the pulse still gets better.
 

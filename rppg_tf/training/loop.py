@@ -83,7 +83,7 @@ def _train(
     'train_mean_bpm': train_mean_bpm,
     'validation_mae_bpm': best_mae_bpm,
   }
-  files.write_json(run_dir / 'metrics.json', metrics)
+  files.write_json(run_dir / run_directory.METRICS, metrics)
   print(
     f'validation MAE {best_mae_bpm:.2f} BPM ({_validated_on(config)}); run: '
     f'{run_dir}'
@@ -198,13 +198,15 @@ def _fit(
   }
   # Of all workers: they resume from what the first one has written.
   shared = pathlib.Path(config.run_dir)
-  keep_best = KeepBest(parts, run_dir, shared / 'history.csv')
+  keep_best = KeepBest(parts, run_dir, shared / run_directory.HISTORY)
   callbacks = [
     keras.callbacks.BackupAndRestore(
       str(shared / 'backup'), delete_checkpoint=False
     ),
     keep_best,
-    keras.callbacks.CSVLogger(str(run_dir / 'history.csv'), append=True),
+    keras.callbacks.CSVLogger(
+      str(run_dir / run_directory.HISTORY), append=True
+    ),
     keras.callbacks.TensorBoard(str(run_dir / 'tensorboard')),
   ]
   said = teacher.num_values(columns)
@@ -272,7 +274,7 @@ def _fit_head(
   validation = pipeline.validation_clips(validation, _clip_shape(config), 1)
   head = _build_head(config)
   num_steps = clips.steps_per_epoch(num_recordings, per_recording, batch_size)
-  history = run_dir / 'head_history.csv'
+  history = run_dir / run_directory.HEAD_HISTORY
   history.unlink(missing_ok=True)
   parts = {run_directory.HEAD_WEIGHTS: head}
   keep_best = KeepBest(parts, run_dir, history)

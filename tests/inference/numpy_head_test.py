@@ -88,6 +88,6 @@ def test_without_a_compiler_the_backend_takes_numpy():
 )
 def test_a_file_that_cannot_be_read(tmp_path, content, message):
   if content is not None:
-    (tmp_path / numpy_head.FILE).write_bytes(content)
+    (tmp_path / run_directory.HEAD_TABLE).write_bytes(content)
   with pytest.raises(InputError, match=message):
     numpy_head.NumpyHead(tmp_path)

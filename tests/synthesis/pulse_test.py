@@ -39,8 +39,8 @@ def test_variable_rate_varies_stays_in_range_and_is_what_the_beats_do():
   for seed in range(20):
     rng = np.random.default_rng(seed)
     pulse = synthetic_pulse.synthesize_pulse(rng, 20)
-    assert pulse.rate_bpm.min() >= synthetic_pulse.MIN_RATE_BPM
-    assert pulse.rate_bpm.max() <= synthetic_pulse.MAX_RATE_BPM
+    assert pulse.rate_bpm.min() >= synthetic_pulse.SLOWEST_BPM
+    assert pulse.rate_bpm.max() <= synthetic_pulse.FASTEST_BPM
     time_s = np.arange(0, 20, 1 / 50)
     mean_bpm = pulse.rate_at(time_s).mean()
     assert pulse.rate_at(time_s).std() > 0.2

@@ -3,6 +3,7 @@
 from string import Template
 
 from tools.codegen import pulse_estimate_templates
+from tools.codegen.temporal_head_templates import INIT_AND_PUSH
 
 OUTPUTS = """\
  * Output  heart rate in BPM, the mean of a sharpened distribution over rates;
@@ -26,7 +27,7 @@ typedef struct {
 } temporal_head_state_t;
 """)
 
-_PUSH = """\
+_LAYERS = """\
 /* (x - mean) / deviation, both of the past: West 1979, "Updating mean and
  * variance estimates", with a weight that stops falling.
  */
@@ -60,17 +61,9 @@ static void causal_conv(const layer_t *layer, const float *columns,
   add_bias(layer, outputs);
 }
 
-void temporal_head_init(temporal_head_state_t *state) {
-  memset(state, 0, sizeof *state);
-}
+"""
 
-temporal_head_status_t temporal_head_push(
-    temporal_head_state_t *state,
-    const int16_t older[TEMPORAL_HEAD_NUM_FEATURES],
-    const int16_t newer[TEMPORAL_HEAD_NUM_FEATURES], float fraction) {
-  if (!(fraction >= 0.0f && fraction <= 1.0f)) {
-    return TEMPORAL_HEAD_BAD_FRACTION;
-  }
+_PUSH = """\
   if (state->samples_seen < TEMPORAL_HEAD_WINDOW_SAMPLES) {
     ++state->samples_seen;
   }
@@ -118,4 +111,6 @@ float temporal_head_pulse(const temporal_head_state_t *state) {
 
 """
 
-BODY = Template(_PUSH + pulse_estimate_templates.ESTIMATE)
+BODY = Template(
+  _LAYERS + INIT_AND_PUSH + _PUSH + pulse_estimate_templates.ESTIMATE
+)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rppg_tf import contract
+from rppg_tf import contract, run_directory
 from rppg_tf.keras_compat import keras
 from rppg_tf.signals import pulse_constants
 from rppg_tf.signals import spectrum as signals_spectrum
@@ -104,7 +104,10 @@ def render_temporal_head(
   source = temporal_head_templates.PROLOGUE.substitute(values)
   source += templates.BODY.substitute(values)
   header = temporal_head_templates.HEADER.substitute(values)
-  return {'temporal_head.h': header, 'temporal_head.c': source}
+  return {
+    run_directory.HEAD_HEADER: header,
+    run_directory.HEAD_SOURCE: source,
+  }
 
 
 def _hash(values: dict) -> str:

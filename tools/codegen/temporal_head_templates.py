@@ -270,3 +270,18 @@ static int32_t next_slot(int32_t slot, int32_t num_slots) {
 }
 
 """)
+
+# The beginning of what both heads have of their own.
+INIT_AND_PUSH = """\
+void temporal_head_init(temporal_head_state_t *state) {
+  memset(state, 0, sizeof *state);
+}
+
+temporal_head_status_t temporal_head_push(
+    temporal_head_state_t *state,
+    const int16_t older[TEMPORAL_HEAD_NUM_FEATURES],
+    const int16_t newer[TEMPORAL_HEAD_NUM_FEATURES], float fraction) {
+  if (!(fraction >= 0.0f && fraction <= 1.0f)) {
+    return TEMPORAL_HEAD_BAD_FRACTION;
+  }
+"""

@@ -2,6 +2,8 @@
 
 from string import Template
 
+from tools.codegen.temporal_head_templates import INIT_AND_PUSH
+
 OUTPUTS = """\
  * Output  heart rate in BPM. This head has neither confidence nor pulse wave:
  *         both are always 0."""
@@ -14,20 +16,12 @@ typedef struct {
 } temporal_head_state_t;
 """)
 
-BODY = Template("""\
+_ENUM = """\
 enum { NUM_FRAMES = $num_frames, FRAME_STRIDE = $frame_stride };
 
-void temporal_head_init(temporal_head_state_t *state) {
-  memset(state, 0, sizeof *state);
-}
+"""
 
-temporal_head_status_t temporal_head_push(
-    temporal_head_state_t *state,
-    const int16_t older[TEMPORAL_HEAD_NUM_FEATURES],
-    const int16_t newer[TEMPORAL_HEAD_NUM_FEATURES], float fraction) {
-  if (!(fraction >= 0.0f && fraction <= 1.0f)) {
-    return TEMPORAL_HEAD_BAD_FRACTION;
-  }
+_REST = """\
   interpolate(older, newer, fraction, state->columns[state->slot]);
   state->slot = next_slot(state->slot, TEMPORAL_HEAD_WINDOW_SAMPLES);
   if (state->samples_seen < TEMPORAL_HEAD_WINDOW_SAMPLES) {
@@ -120,4 +114,6 @@ temporal_head_status_t temporal_head_estimate(
   estimate->heart_rate_bpm = sigmoid_bpm(logit(state));
   return TEMPORAL_HEAD_OK;
 }
-""")
+"""
+
+BODY = Template(_ENUM + INIT_AND_PUSH + _REST)

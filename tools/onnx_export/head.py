@@ -29,8 +29,6 @@ from tools.onnx_export.graph import GraphBuilder
 _SAMPLES = contract.WINDOW_SAMPLES
 _FEATURES = contract.NUM_FRAME_FEATURES
 _PAST = pulse_constants.KERNEL_SIZE - 1
-_PULSE_CONVS = ('pulse_conv1', 'pulse_conv2', 'pulse')
-_RATE_CONVS = ('rate_conv1', 'rate_conv2', 'rate_conv3')
 _ESTIMATE = {'heart_rate_bpm': (1, 1), 'confidence': (1, 1)}
 
 
@@ -86,7 +84,7 @@ def pulse_window(head: keras.Model) -> bytes:
   graph = GraphBuilder('pulse_head', {'features': (1, _SAMPLES, _FEATURES)})
   x = _standardise_window(graph)
   x = graph.add('Transpose', 'by_feature', x, perm=[0, 2, 1])  # [1, 52, 300]
-  for name in _PULSE_CONVS:
+  for name in pulse_constants.PULSE_LAYERS:
     x = _conv(graph, head, name, x, (_PAST, 0), relu=name != 'pulse')
   # [1, 1, 300]
   graph.reshape('pulse', x, [1, _SAMPLES])
@@ -152,10 +150,13 @@ def _standardise(graph, x: str, mean: str, variance: str) -> str:
 
 def state_shapes(head: keras.Model) -> dict[str, tuple[int, ...]]:
   """Returns the shapes of what the pulse step hands round, by name."""
-  kernels = [head.get_layer(name).get_weights()[0] for name in _PULSE_CONVS]
+  kernels = [
+    head.get_layer(name).get_weights()[0]
+    for name in pulse_constants.PULSE_LAYERS
+  ]
   past = {
     f'{name}_past': (1, kernel.shape[1], _PAST)
-    for name, kernel in zip(_PULSE_CONVS, kernels, strict=True)
+    for name, kernel in zip(pulse_constants.PULSE_LAYERS, kernels, strict=True)
   }
   return {
     'samples_seen': (1, 1),
@@ -171,7 +172,7 @@ def pulse_step(head: keras.Model) -> bytes:
   state = state_shapes(head)
   graph = GraphBuilder('pulse_step', {'features': (1, _FEATURES), **state})
   x = graph.reshape('column', _standardise_sample(graph), [1, _FEATURES, 1])
-  for name in _PULSE_CONVS:
+  for name in pulse_constants.PULSE_LAYERS:
     past = f'{name}_past'
     x = graph.add('Concat', f'{name}_columns', past, x, axis=2)
     graph.cut(f'next_{past}', x, 1, 1 + _PAST, 2)
@@ -228,9 +229,16 @@ def _estimate(graph: GraphBuilder, head: keras.Model, samples: str) -> None:
   """[1, 5, 300] → heart_rate_bpm, confidence [1, 1]."""
   spectra = _spectra(graph, _waves(graph, samples))  # [1, 3, 71]
   x = spectra
-  for name in _RATE_CONVS:
+  for name in pulse_constants.RATE_LAYERS:
     half = head.get_layer(name).kernel_size[0] // 2
-    x = _conv(graph, head, name, x, (half, half), relu=name != _RATE_CONVS[-1])
+    x = _conv(
+      graph,
+      head,
+      name,
+      x,
+      (half, half),
+      relu=name != pulse_constants.RATE_LAYERS[-1],
+    )
   skip = _conv(graph, head, 'rate_skip', spectra, (0, 0), relu=False)
   x = graph.add('Add', 'rate_scores', x, skip)  # [1, 1, 71]
   x = graph.reshape('rate_logits', x, [1, contract.NUM_RATES])

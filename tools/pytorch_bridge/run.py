@@ -79,8 +79,8 @@ def import_weights(
   files = {
     run_directory.FLAGS: values,
     run_directory.SPLIT: split,
-    'metrics.json': metrics,
-    'versions.json': {
+    run_directory.METRICS: metrics,
+    run_directory.VERSIONS: {
       name: importlib.metadata.version(name) for name in _PACKAGES
     },
   }
