@@ -5,7 +5,7 @@ python -m tools.emit_face_cascade --output_dir=firmware/generated
 
 import pathlib
 
-import cv2
+import cv2.data
 from absl import flags
 
 from rppg_tf.entry_point import run

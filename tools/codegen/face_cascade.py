@@ -225,22 +225,29 @@ def read_stages(content: bytes) -> list[Stage]:
   size = cascade.findtext('width'), cascade.findtext('height')
   if size != (str(WINDOW_PX), str(WINDOW_PX)):
     raise ValueError(f'cascade: expected {WINDOW_PX}x{WINDOW_PX}, got {size}')
-  features = [_read_feature(node) for node in cascade.find('features')]
-  return [_read_stage(node, features) for node in cascade.find('stages')]
+  features = [_read_feature(node) for node in _children(cascade, 'features')]
+  return [_read_stage(node, features) for node in _children(cascade, 'stages')]
+
+
+def _children(node: ET.Element, name: str) -> list[ET.Element]:
+  """Returns what a named part of a node holds."""
+  part = node.find(name)
+  if part is None:
+    raise ValueError(f'cascade: no {name}')
+  return list(part)
 
 
 def _read_stage(node: ET.Element, features: list) -> Stage:
   threshold = np.float32(node.findtext('stageThreshold')) - STAGE_MARGIN
   stumps = []
-  for weak in node.find('weakClassifiers'):
-    left, right, index, limit = weak.findtext('internalNodes').split()
+  for weak in _children(node, 'weakClassifiers'):
+    left, right, index, limit = weak.findtext('internalNodes', '').split()
     if (left, right) != ('0', '-1'):
       raise ValueError(f'cascade: expected stumps, got nodes {left} {right}')
-    leaves = map(np.float32, weak.findtext('leafValues').split())
+    leaves = map(np.float32, weak.findtext('leafValues', '').split())
     below, above = (Fraction(float(leaf)) for leaf in leaves)
-    stumps.append(
-      _stump(*features[int(index)], np.float32(limit), below, above)
-    )
+    kind, shape, sign = features[int(index)]
+    stumps.append(_stump(kind, shape, sign, np.float32(limit), below, above))
   stumps.sort(key=lambda stump: stump.kind)
   return Stage(stumps, Fraction(float(threshold)))
 
@@ -263,8 +270,8 @@ def _stump(
 def _read_feature(node: ET.Element) -> tuple[int, tuple[int, ...], int]:
   """Returns kind, shape and sign of a feature."""
   rectangles = [
-    tuple(int(float(word)) for word in line.text.split())
-    for line in node.find('rects')
+    tuple(int(float(word)) for word in (line.text or '').split())
+    for line in _children(node, 'rects')
   ]
   found = _recognise(rectangles)
   if found is None or node.findtext('tilted', '0').strip() != '0':
