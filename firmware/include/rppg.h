@@ -5,6 +5,9 @@
  *   per frame:   rppg_push_frame(&state, &image, &face, time_us);
  *   when wanted: rppg_estimate(&state, &estimate);
  *
+ * face is what a detector said. With the one of rppg_detector.h it is
+ *   per frame:   rppg_run(&state, &detector, &image, time_us);
+ *
  * Not a medical device.
  *
  * What happens to a frame

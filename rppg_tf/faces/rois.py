@@ -2,9 +2,8 @@
 
 Made to be ported: everything that decides which pixels are cut
 (`stabiliser.py`, `motion.py`, `roi_bounds_px`) is causal and made of
-integers, or of sums in a given order, so that C can repeat it exactly. The
-Haar cascade is not ported; on the board a detector of its own feeds the same
-stabiliser.
+integers, or of sums in a given order, so that C can repeat it exactly; so does
+firmware/src/face_detector.c what `detector.py` has OpenCV do.
 
     frame --(every 0.5 s)--> FaceDetector --> raw box
     raw box, time --> FaceBoxStabiliser --> box that stands still

@@ -118,6 +118,13 @@ def _compile(folder, *words: str) -> subprocess.CompletedProcess:
       'generated/spatial_cnn_params.c',
       'of different files',
     ),
+    (
+      'generated/face_cascade.h',
+      'CASCADE_ID 0x',
+      'CASCADE_ID 0x1',
+      'generated/face_cascade.c',
+      'of different files',
+    ),
   ],
 )
 def test_files_of_another_contract_do_not_compile(

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 
 _FIRMWARE = stream.FIRMWARE
 _HEADER = (_FIRMWARE / 'include/rppg.h').read_text()
+_DETECTOR_HEADER = (_FIRMWARE / 'include/rppg_detector.h').read_text()
 _README = (_FIRMWARE / 'README.md').read_text()
 
 
@@ -40,7 +41,8 @@ def _readme_block(language: str) -> str:
 @pytest.fixture(scope='module')
 def generated() -> pathlib.Path:
   """The folder of the C that is emitted from the shipped model."""
-  names = ('rppg_contract.h', 'temporal_head.c', 'spatial_cnn_params.c')
+  names = ('rppg_contract.h', 'temporal_head.c', 'face_cascade.c')
+  names += ('spatial_cnn_params.c',)
   made = stream.make(*(f'generated/{name}' for name in names))
   stream.check_made(made)
   return _FIRMWARE / 'generated'
@@ -69,16 +71,20 @@ def test_the_version_is_the_packages():
 
 
 def test_every_function_of_the_api_is_in_the_readme():
-  functions = re.findall(r'^[a-z]\w+ (rppg_\w+)\(', _HEADER, re.M)
-  assert len(functions) == 6
+  headers = _HEADER + _DETECTOR_HEADER
+  functions = re.findall(r'^[a-z]\w+ (rppg_\w+)\(', headers, re.M)
+  assert len(functions) == 14
   assert [name for name in functions if name not in _README] == []
 
 
 def test_the_headers_are_cpp_too(generated, tmp_path):
   program = tmp_path / 'program.cpp'
   program.write_text(
-    '#include "rppg.h"\n#include "rppg_cnn.h"\nstatic rppg_state_t state;\n'
-    'int main() { return rppg_init(&state); }\n'
+    '#include "rppg_detector.h"\n#include "rppg_cnn.h"\n'
+    'static rppg_state_t state;\nstatic rppg_detector_t detector;\n'
+    'static uint32_t memory[RPPG_DETECTOR_WORDS(640, 480)];\n'
+    'int main() { return rppg_init(&state) + rppg_detector_init(&detector, '
+    'memory, sizeof memory / sizeof memory[0]); }\n'
   )
   flags = ['-std=c++11', '-Wall', '-Wextra', '-Werror', '-fsyntax-only']
   folders = [f'-I{_FIRMWARE / "include"}', f'-I{generated}']
@@ -166,7 +172,7 @@ def recording(tmp_path_factory) -> list[object]:
   path = folder / 'frames.bgr'
   frames[around].tofile(path)
   shape = [end + _MARGIN_PX] * 2
-  return [path, *shape, 'bgr888', 15, _MARGIN_PX, _MARGIN_PX, side, side]
+  return [path, *shape, 'bgr888', 15]
 
 
 def test_the_example_reads_the_heart_rate(example, recording):
@@ -192,8 +198,7 @@ def test_the_example_reads_the_heart_rate(example, recording):
     (2, '5000', 2, "HEIGHT: expected a number from 1 to 4096, got '5000'"),
     (3, 'yuv', 2, "FORMAT: expected rgb888, bgr888 or rgb565, got 'yuv'"),
     (4, 'nan', 2, "FPS: expected a number from 1 to 1000, got 'nan'"),
-    (7, '0', 2, "FACE_WIDTH: expected a number from 1 to 1e+06, got '0'"),
-    (9, 'high', 2, "MIN_CONFIDENCE: expected a number from 0 to 1, got 'high'"),
+    (5, 'high', 2, "MIN_CONFIDENCE: expected a number from 0 to 1, got 'high'"),
   ],
 )
 def test_the_example_says_what_is_wrong(
@@ -201,7 +206,7 @@ def test_the_example_says_what_is_wrong(
 ):
   path = tmp_path / 'frames.rgb'
   np.zeros((10, 80, 96, 3), np.uint8).tofile(path)
-  words = [path, 96, 80, 'rgb888', 30, 10, 5, 70, 70, 0]
+  words = [path, 96, 80, 'rgb888', 30, 0]
   words[place] = word
   done = _run(example, *words)
   assert done.returncode == status

@@ -46,6 +46,17 @@ def test_a_video_reads_the_same_on_the_host(both_sides):
   assert set(got['estimate_status'].tolist()) == {stream.NOT_READY}
 
 
+def test_the_firmware_sees_by_itself(both_sides):
+  """rppg_run, which is told of no face, gives the bytes of Python."""
+  frames, expected = both_sides
+  blind = [frame._replace(detection=stream.NOT_FOUND) for frame in frames]
+  host = replay('host', blind, own_detector=True)
+  assert stream.compare(expected, host).is_same
+  assert host['has_box'].all()
+  m55 = replay('qemu', blind[:8], own_detector=True)
+  assert m55.tobytes() == host[:8].tobytes()
+
+
 def test_host_and_m55_agree_to_the_bit_on_real_frames(both_sides):
   frames, expected = (side[:15] for side in both_sides)
   got = replay('qemu_scalar', frames)
@@ -177,9 +188,16 @@ def test_limits_of_size_stack_and_instructions(report):
   assert figures['flash_bytes']['with_cnn'] <= 64_000
   assert figures['ram_bytes']['state'] <= 64_000
   assert max(figures['stack_bytes'].values()) <= 2_000
+  assert figures['flash_bytes']['detector'] <= 52_000
+  detector_bytes = figures['ram_bytes']['detector']
+  assert detector_bytes + figures['ram_bytes']['detector_640x480'] <= 700_000
   scalar, helium = (
     figures['instructions'][name] for name in ('scalar', 'helium')
   )
+  assert helium['look_near_640x480'] <= 8_000_000
+  assert helium['look_everywhere_320x240'] <= 60_000_000
+  assert helium['look_worst_step'] <= 80_000
+  assert scalar['look_worst_step'] <= 160_000
   assert scalar['cnn_one_roi'] <= 8_500_000
   assert helium['cnn_one_roi'] <= 1_700_000
   assert helium['head_push'] <= 12_000

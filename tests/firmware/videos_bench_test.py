@@ -4,11 +4,12 @@ import pathlib
 import re
 import subprocess
 
+import cv2
 import numpy as np
 import pytest
 
 from rppg_tf import run_directory
-from tests.support import commands
+from tests.support import commands, hostile_images
 from tests.support.firmware_frames import REAL_VIDEO, expect, replay
 from tests.support.referees import venv
 from tools import emit_golden_vectors
@@ -121,8 +122,20 @@ def test_a_day_of_frames():
   assert done.returncode == 0
 
 
+def _write_seeds(folder: pathlib.Path) -> None:
+  """Faces to begin with, which bytes alone seldom make."""
+  folder.mkdir(parents=True, exist_ok=True)
+  for side in (24, 28, 32, 34):
+    patch = hostile_images.face()[20:230, 60:270]
+    patch = cv2.resize(patch, (side, side), interpolation=cv2.INTER_AREA)
+    # Size, format, a face in view, a whole look; see fuzz_detector.c.
+    head = bytes([0, side - 1, 0, side - 1, 1]) + bytes([4, 2, 2, 20, 20, 0])
+    (folder / f'face_{side}').write_bytes(head + patch.tobytes())
+
+
 def test_five_minutes_of_hostile_frames():
-  stream.check_made(stream.make('build/fuzz/fuzz'))
+  stream.check_made(stream.make('build/fuzz/fuzz', 'build/fuzz/fuzz_detector'))
+  _write_seeds(stream.FIRMWARE / 'build/fuzz/fuzz_detector_corpus')
   # Without the lock of firmware_stream.make, which others wait for.
   command = ['make', '-s', '-C', str(stream.FIRMWARE), 'fuzz']
   done = subprocess.run(command, capture_output=True, text=True, check=False)

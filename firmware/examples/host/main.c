@@ -1,13 +1,11 @@
 /* Heart rate of a file of raw frames.
  *
- *   rppg_host FILE WIDTH HEIGHT FORMAT FPS X Y FACE_WIDTH FACE_HEIGHT \
- *     MIN_CONFIDENCE
+ *   rppg_host FILE WIDTH HEIGHT FORMAT FPS MIN_CONFIDENCE
  *
  * FILE holds frames of WIDTH x HEIGHT pixels, one after the other and nothing
  * between them; FORMAT is rgb888, bgr888 or rgb565 (low byte first), FPS their
- * rate in Hz. X, Y, FACE_WIDTH and FACE_HEIGHT, in pixels, are the box that a
- * face detector found; here it is the same for all frames. MIN_CONFIDENCE is
- * the threshold in the confidence.json of the model's run.
+ * rate in Hz. MIN_CONFIDENCE is the threshold in the confidence.json of the
+ * model's run.
  *
  * Prints a line for every second from the tenth on: the time, then the heart
  * rate and its confidence, or why there is none. Exit status 0 if a heart rate
@@ -16,21 +14,20 @@
  *
  * For instance, 640x480:
  *   ffmpeg -i me.mp4 -f rawvideo -pix_fmt bgr24 me.bgr
- *   rppg_host me.bgr 640 480 bgr888 30 220 120 200 200 0.89
+ *   rppg_host me.bgr 640 480 bgr888 30 0.89
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "rppg.h"
+#include "rppg_detector.h"
 
-enum { NUM_ARGUMENTS = 10, EXIT_USAGE = 2 };
+enum { NUM_ARGUMENTS = 6, EXIT_USAGE = 2 };
 
 typedef struct {
   const char *path;
   rppg_image_t image;
-  rppg_face_t face;
   double rate_hz;
   double min_confidence;
 } arguments_t;
@@ -87,7 +84,6 @@ static int32_t read_format(const char *text, rppg_pixel_format_t *format) {
 
 static int32_t read_arguments(char **words, arguments_t *arguments) {
   rppg_image_t *image = &arguments->image;
-  rppg_face_t *face = &arguments->face;
   int32_t width = 0;
   int32_t height = 0;
   arguments->path = words[0];
@@ -95,15 +91,7 @@ static int32_t read_arguments(char **words, arguments_t *arguments) {
       !read_whole("HEIGHT", words[2], 1, RPPG_MAX_SIDE_PX, &height) ||
       !read_format(words[3], &image->format) ||
       !read_number("FPS", words[4], 1, 1000, &arguments->rate_hz) ||
-      !read_whole("X", words[5], -RPPG_MAX_BOX_PX, RPPG_MAX_BOX_PX,
-                  &face->x_px) ||
-      !read_whole("Y", words[6], -RPPG_MAX_BOX_PX, RPPG_MAX_BOX_PX,
-                  &face->y_px) ||
-      !read_whole("FACE_WIDTH", words[7], 1, RPPG_MAX_BOX_PX,
-                  &face->width_px) ||
-      !read_whole("FACE_HEIGHT", words[8], 1, RPPG_MAX_BOX_PX,
-                  &face->height_px) ||
-      !read_number("MIN_CONFIDENCE", words[9], 0, 1,
+      !read_number("MIN_CONFIDENCE", words[5], 0, 1,
                    &arguments->min_confidence)) {
     return 0;
   }
@@ -123,17 +111,13 @@ typedef struct {
   int32_t num_heart_rates;
 } progress_t;
 
-/* Pushes the next frame; the box stands in for a detector's answers. */
-static rppg_status_t push(rppg_state_t *state, const arguments_t *arguments,
-                          const uint8_t *pixels, int64_t frame) {
+static rppg_status_t take_frame(rppg_state_t *state, rppg_detector_t *detector,
+                                const arguments_t *arguments,
+                                const uint8_t *pixels, int64_t frame) {
   const int64_t time_us = llround((double)frame * 1.0e6 / arguments->rate_hz);
   rppg_image_t image = arguments->image;
-  rppg_face_t face = arguments->face;
   image.pixels = pixels;
-  face.detection = rppg_is_detection_due(state, time_us)
-                       ? RPPG_FACE_FOUND
-                       : RPPG_FACE_NOT_LOOKED_FOR;
-  return rppg_push_frame(state, &image, &face, time_us);
+  return rppg_run(state, detector, &image, time_us);
 }
 
 /* Prints a line if the newest frame completed a second. */
@@ -160,27 +144,31 @@ static void print_second(const rppg_state_t *state, double min_confidence,
   }
 }
 
-/* Measures all frames of a file, one by one in `pixels`; returns the exit
- * status. */
-static int measure(FILE *file, const arguments_t *arguments, uint8_t *pixels,
-                   size_t frame_bytes) {
-  static rppg_state_t state;
+/* What lives as long as a measurement does. */
+typedef struct {
+  rppg_state_t state;
+  rppg_detector_t detector;
+  uint32_t *memory; /* of the detector */
+  uint8_t *pixels;  /* of one frame */
+  size_t frame_bytes;
+} run_t;
+
+/* Measures all frames of a file, one by one; returns the exit status. */
+static int measure(FILE *file, const arguments_t *arguments, run_t *run) {
   progress_t progress = {0, 0u, 0};
   size_t num_bytes = 0;
-  if (rppg_init(&state) != RPPG_OK) {
-    (void)fprintf(stderr, "rppg_host: the CNN does not start\n");
-    return EXIT_FAILURE;
-  }
-  while ((num_bytes = fread(pixels, 1, frame_bytes, file)) == frame_bytes) {
+  while ((num_bytes = fread(run->pixels, 1, run->frame_bytes, file)) ==
+         run->frame_bytes) {
     const rppg_status_t status =
-        push(&state, arguments, pixels, progress.num_frames);
+        take_frame(&run->state, &run->detector, arguments, run->pixels,
+                   progress.num_frames);
     if (status < 0) {
       (void)fprintf(stderr, "rppg_host: frame %lld was not used: status %d\n",
                     (long long)progress.num_frames, (int)status);
       return EXIT_FAILURE;
     }
     ++progress.num_frames;
-    print_second(&state, arguments->min_confidence, &progress);
+    print_second(&run->state, arguments->min_confidence, &progress);
   }
   const char *problem = NULL;
   if (ferror(file) != 0) {
@@ -197,12 +185,25 @@ static int measure(FILE *file, const arguments_t *arguments, uint8_t *pixels,
   return EXIT_FAILURE;
 }
 
+/* Whether all that a measurement needs is there. */
+static int32_t start(run_t *run, const arguments_t *arguments) {
+  const rppg_image_t *image = &arguments->image;
+  const uint32_t num_words =
+      RPPG_DETECTOR_WORDS(image->width_px, image->height_px);
+  run->frame_bytes = (size_t)image->stride_bytes * image->height_px;
+  run->pixels = malloc(run->frame_bytes);
+  run->memory = malloc(num_words * sizeof *run->memory);
+  return (run->pixels != NULL) && (rppg_init(&run->state) == RPPG_OK) &&
+         (rppg_detector_init(&run->detector, run->memory, num_words) ==
+          RPPG_OK);
+}
+
 int main(int argc, char **argv) {
   arguments_t arguments = {0};
   if (argc != NUM_ARGUMENTS + 1) {
     (void)fprintf(stderr,
-                  "rppg_host: expected FILE WIDTH HEIGHT FORMAT FPS X Y "
-                  "FACE_WIDTH FACE_HEIGHT MIN_CONFIDENCE\n");
+                  "rppg_host: expected FILE WIDTH HEIGHT FORMAT FPS "
+                  "MIN_CONFIDENCE\n");
     return EXIT_USAGE;
   }
   if (!read_arguments(&argv[1], &arguments)) {
@@ -213,16 +214,15 @@ int main(int argc, char **argv) {
     (void)fprintf(stderr, "rppg_host: %s: cannot be opened\n", arguments.path);
     return EXIT_FAILURE;
   }
-  const size_t frame_bytes =
-      (size_t)arguments.image.stride_bytes * arguments.image.height_px;
-  uint8_t *pixels = malloc(frame_bytes);
+  static run_t run;
   int exit_status = EXIT_FAILURE;
-  if (pixels == NULL) {
-    (void)fprintf(stderr, "rppg_host: no memory for a frame\n");
+  if (start(&run, &arguments)) {
+    exit_status = measure(file, &arguments, &run);
   } else {
-    exit_status = measure(file, &arguments, pixels, frame_bytes);
+    (void)fprintf(stderr, "rppg_host: no memory, or the CNN does not start\n");
   }
-  free(pixels);
+  free(run.pixels);
+  free(run.memory);
   (void)fclose(file);
   return exit_status;
 }
