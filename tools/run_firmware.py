@@ -4,8 +4,9 @@
 
 builds firmware/ for the model of --run_dir, as a program of this machine or
 for a Cortex-M55 in QEMU, and feeds it with what rppg_tf.predict would use:
-the same frames, the same detections, times in whole microseconds. One line
-every second; exit status 1 if a byte of the CNN's input or features differs,
+the same frames, the same detections, times in whole microseconds. With
+--own_detector the firmware finds the face itself instead. One line every
+second; exit status 1 if a byte of the CNN's input or features differs,
 or a heart rate by more than 0.01 BPM.
 """
 
@@ -40,6 +41,13 @@ _MAX_FRAMES = flags.DEFINE_integer(
   'max_frames', None, 'Stop after this many frames.', lower_bound=1
 )
 
+_OWN_DETECTOR = flags.DEFINE_bool(
+  'own_detector',
+  False,
+  'The firmware looks for the face itself, by rppg_run; default: it is handed '
+  "Python's detections.",
+)
+
 # The statuses of an estimate, in words.
 _STATUS = {
   stream.OK: '',
@@ -52,9 +60,12 @@ _STATUS = {
 class Comparison:
   """Both sides of one video, frame by frame."""
 
-  def __init__(self, pipeline: stream.PythonPipeline, target: str):
+  def __init__(
+    self, pipeline: stream.PythonPipeline, target: str, own_detector: bool
+  ):
     self._pipeline = pipeline
     self._target = target
+    self._own_detector = own_detector
     self._expected: collections.deque[np.ndarray] = collections.deque()
 
   def run(
@@ -65,7 +76,9 @@ class Comparison:
     Args:
       frames: (frame uint8 BGR, seconds from the first).
     """
-    replayed = stream.replay(self._target, self._prepared(frames))
+    replayed = stream.replay(
+      self._target, self._prepared(frames), self._own_detector
+    )
     for got in replayed:
       yield self._expected.popleft(), got  # 12 kB each
 
@@ -103,7 +116,8 @@ def main() -> int:
   pipeline = stream.PythonPipeline(run_dir, stream.FIRMWARE / 'generated')
   differences = []
   printed = contract.WINDOW_S - 1
-  for expected, got in Comparison(pipeline, _TARGET.value).run(_frames()):
+  comparison = Comparison(pipeline, _TARGET.value, _OWN_DETECTOR.value)
+  for expected, got in comparison.run(_frames()):
     differences.append(stream.compare(expected[np.newaxis], got[np.newaxis]))
     second = int(got['num_samples']) // contract.GRID_RATE_HZ
     if second > printed:

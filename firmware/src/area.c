@@ -2,8 +2,6 @@
 
 #include <math.h>
 
-#include "helium.h"
-
 static rppg_side_t side_of(int32_t start, int32_t num_pixels,
                            int32_t num_targets) {
   const int32_t repeats = (num_targets + num_pixels - 1) / num_pixels;
@@ -69,17 +67,4 @@ rppg_span_t rppg_span_at(const rppg_side_t *side, int32_t target) {
     span.first_weight = span.last_weight;
   }
   return span;
-}
-
-void rppg_add_row(const float *row, float weight, int32_t num, float *sums) {
-#if RPPG_HAS_HELIUM
-  for (int32_t at = 0; at < num; at += 4) {
-    vstrwq_f32(&sums[at], vaddq_f32(vldrwq_f32(&sums[at]),
-                                    vmulq_n_f32(vldrwq_f32(&row[at]), weight)));
-  }
-#else
-  for (int32_t at = 0; at < num; ++at) {
-    sums[at] += row[at] * weight;
-  }
-#endif
 }

@@ -5,6 +5,7 @@
 #ifndef RPPG_AREA_H
 #define RPPG_AREA_H
 
+#include "helium.h"
 #include "pixels.h"
 
 /* One side that is brought to a number of target pixels. A side shorter than
@@ -55,7 +56,20 @@ void rppg_sum_spans(const rppg_image_t *image, const rppg_side_t *columns,
                     int32_t y, const rppg_span_t *spans, int32_t num_spans,
                     float *sums);
 
-/* sums += weight * row; `num` is a multiple of 4. */
-void rppg_add_row(const float *row, float weight, int32_t num, float *sums);
+/* sums += weight * row; `num` is a multiple of 4. Inline, so that compilers see
+ * how many there are. */
+static inline void rppg_add_row(const float *row, float weight, int32_t num,
+                                float *sums) {
+#if RPPG_HAS_HELIUM
+  for (int32_t at = 0; at < num; at += 4) {
+    vstrwq_f32(&sums[at], vaddq_f32(vldrwq_f32(&sums[at]),
+                                    vmulq_n_f32(vldrwq_f32(&row[at]), weight)));
+  }
+#else
+  for (int32_t at = 0; at < num; ++at) {
+    sums[at] += row[at] * weight;
+  }
+#endif
+}
 
 #endif /* RPPG_AREA_H */

@@ -19,8 +19,8 @@ typedef struct {
 void rppg_windows_append(rppg_windows_t *windows, const rppg_band_t *band,
                          int32_t offset);
 
-/* Sums a stage up in windows [first, end); `first` is a multiple of 4 and `end`
- * as well, or the last. */
+/* Sums a stage up in windows [first, end): all that there are from `first` on,
+ * or a multiple of 4. */
 void rppg_cascade_sum(const rppg_band_t *band, int32_t stage, int32_t first,
                       int32_t end, rppg_windows_t *windows);
 

@@ -387,6 +387,10 @@ static void choose(rppg_detector_t *detector) {
 /* --- Public ----------------------------------------------------------------
  */
 
+static int32_t is_time(int64_t time_us) {
+  return (time_us >= 0) && (time_us <= RPPG_MAX_TIME_US);
+}
+
 rppg_status_t rppg_detector_init(rppg_detector_t *detector, uint32_t *memory,
                                  uint32_t num_words) {
   if ((detector == NULL) || (memory == NULL)) {
@@ -403,7 +407,7 @@ rppg_status_t rppg_detector_begin(rppg_detector_t *detector,
                                   const rppg_state_t *state,
                                   const rppg_image_t *image, int64_t time_us) {
   if ((detector == NULL) || (detector->memory == NULL) || (state == NULL) ||
-      !rppg_is_image_usable(image) ||
+      !rppg_is_image_usable(image) || !is_time(time_us) ||
       (RPPG_DETECTOR_WORDS(image->width_px, image->height_px) >
        detector->num_words)) {
     return RPPG_BAD_ARGUMENT;
@@ -478,7 +482,7 @@ int32_t rppg_detector_reads_image(const rppg_detector_t *detector) {
 
 rppg_status_t rppg_detector_take_face(rppg_detector_t *detector,
                                       int64_t time_us, rppg_face_t *face) {
-  if ((detector == NULL) || (face == NULL)) {
+  if ((detector == NULL) || (face == NULL) || !is_time(time_us)) {
     return RPPG_BAD_ARGUMENT;
   }
   memset(face, 0, sizeof *face);

@@ -361,6 +361,8 @@ def test_what_does_not_fit_is_refused(library):
     library.rppg_detector_step(none),
     library.rppg_detector_take_face(none, time_us, face),
     library.rppg_detector_take_face(own, time_us, none),
+    library.rppg_detector_take_face(own, ctypes.c_int64(-1), face),
+    detector.begin(view(image[:, :320]), time_us=2**53 + 1),
   ):
     assert status == stream.BAD_ARGUMENT
   assert library.rppg_detector_is_busy(none) == 0

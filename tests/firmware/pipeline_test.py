@@ -157,6 +157,8 @@ def test_run_firmware_prints_both_sides(recording):
   lines = done.stdout.strip().splitlines()
   assert 'BPM, Python' in lines[0]
   assert lines[-1].startswith('host: 330 frames, 31 estimates; differences: 0')
+  words = [f'--video={recording}', '--own_detector']
+  assert commands.run('tools.run_firmware', *words).stdout == done.stdout
   commands.assert_refused(
     commands.run('tools.run_firmware', '--video=nothing.mp4'), 'nothing.mp4'
   )
