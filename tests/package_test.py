@@ -43,7 +43,7 @@ def test_the_version_is_one():
 def test_the_licence_goes_along():
   project = _PROJECT['project']
   assert project['license'] == 'Apache-2.0'
-  assert project['license-files'] == ['LICENSE']
+  assert project['license-files'] == ['LICENSE', 'NOTICE']
   text = (commands.ROOT / 'LICENSE').read_text()
   assert 'Apache License' in text and 'Version 2.0' in text
   assert not any('License ::' in name for name in project['classifiers'])
