@@ -74,7 +74,8 @@ def _from_info(info: dict) -> StReport:
   footprint = info['memory_footprint']
   tool = _tool(info)
   arguments = tool.get('arguments') or ''
-  buffers = {buffer['id']: buffer for buffer in info['buffers']}
+  is_onnx = tool.get('input_model', {}).get('type') == 'onnx'
+  ends = {buffer['id']: _end(buffer, is_onnx) for buffer in info['buffers']}
   told = {
     'tool': _tool_name(tool),
     'command': arguments.split()[0] if arguments else '',
@@ -82,8 +83,8 @@ def _from_info(info: dict) -> StReport:
     'weights_bytes': tool.get('input_model', {}).get('size') or None,
     'compiled_weights_bytes': int(footprint['weights']),
     'activations_bytes': int(footprint['activations']),
-    'inputs': tuple(_end(buffers[index]) for index in graph['inputs']),
-    'outputs': tuple(_end(buffers[index]) for index in graph['outputs']),
+    'inputs': tuple(ends[index] for index in graph['inputs']),
+    'outputs': tuple(ends[index] for index in graph['outputs']),
   }
   nodes = graph['nodes']
   if not any(_EPOCH_NAME.fullmatch(node['name']) for node in nodes):
@@ -183,10 +184,15 @@ def _address(pool: dict) -> int:
   return int(pool['address'])
 
 
-def _end(buffer: dict) -> End:
+def _end(buffer: dict, is_onnx: bool) -> End:
+  """An end with channels last, as text reports have it.
+
+  The shape is that of the model's file: ONNX has channels first. Of TFLite's
+  images `channel_first` is true as well.
+  """
   shape = tuple(int(size) for size in buffer['shape'])
   is_first = buffer.get('channel_first') and not buffer.get('channel_last')
-  if is_first and len(shape) == 4:
+  if is_onnx and is_first and len(shape) == 4:
     shape = (shape[0], *shape[2:], shape[1])
   name = buffer['format']
   return End(shape, _FORMATS.get(name) or name)

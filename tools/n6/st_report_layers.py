@@ -2,7 +2,8 @@
 
 A row is `conv2d_2 (CONV_2D)  [b:1,h:18,w:18,c:32]  …  pool_1`, the last word
 what it is connected to. In some versions the layer's type comes before the
-operator, `(Conv2D, CONV_2D)`; an input has neither, `()` or `(Input, )`.
+operator, `(Conv2D, CONV_2D)`; an input has neither, `()` or `(Input, )`, nor
+has a constant, which has parameters.
 """
 
 import collections
@@ -40,13 +41,16 @@ class _Row:
   original: str
   end: End
   is_connected: bool
+  has_numbers: bool
 
 
 def read(lines: list[str]) -> Layers:
   """Reads the table; an empty one if there is none."""
   rows, sources = _rows(lines)
   inputs = tuple(
-    row.end for row in rows if not row.original and not row.is_connected
+    row.end
+    for row in rows
+    if not (row.original or row.is_connected or row.has_numbers)
   )
   computed = [row for row in rows if row.original and row.is_connected]
   counts = collections.Counter(row.name for row in rows)
@@ -71,7 +75,9 @@ def _rows(lines: list[str]) -> tuple[list[_Row], set[str]]:
       source = words[-1] if words and not _is_number(words[-1]) else None
       sources.update([source] if source else [])
       original = match[2].split(',')[-1].strip()
-      rows.append(_Row(match[1], original, _end(match[3]), source is not None))
+      has_numbers = any(map(_is_number, words))
+      end = _end(match[3])
+      rows.append(_Row(match[1], original, end, bool(source), has_numbers))
     elif is_inside and len(words := line.split('|')[0].split()) == 1:
       sources.add(words[0])  # a further source of the row above
   return rows, sources

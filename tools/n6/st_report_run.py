@@ -67,7 +67,7 @@ class StReport:
     num_epochs: of all kinds.
     not_hardware: those in software, whole or in part.
     num_software, num_hybrid: how many the report counts of each; `num_hybrid`
-      is None where text of 2.x counts both as software.
+      is None where text of 2.x may count both as software.
     macc: multiply-accumulates of the model as ST counts them.
     rewritten_macc: the same of what the compiler makes of the model.
     weights_bytes: of the model's weights and biases.

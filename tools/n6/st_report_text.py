@@ -66,9 +66,11 @@ _COUNT = re.compile(r'^\s*Total number of epochs\s+(\d+)\s*$')
 _SOFTWARE = re.compile(r'^\s*>> pure software \(SW\) epochs\s+(\d+)')
 _HYBRID = re.compile(r'^\s*>> hybrid epochs.*?\s(\d+)\s*$')
 _EPOCH = re.compile(
-  r'^\s*\|?\s*epoch[ _](\d+)\s*\|?\s+-?([A-Za-z][\w/+]*)-?\s*[|(]?\s*(.*?)'
-  r'\s*[|)]?\s*$'
+  r'^\s*\|?\s*epoch[ _](\d+)\s*\|?\s+-?([A-Za-z][\w/+]*|\?\?)-?\s*[|(]?'
+  r'\s*(.*?)\s*[|)]?\s*$'
 )
+# What 2.2 writes of an epoch that its JSON has in software and hardware.
+_UNNAMED = '??'
 _RULE = re.compile(r'^\s*={20,}')
 _DURATION = re.compile(r'^\s*duration\s*:\s*([\d.]+) ms')
 _DTYPES = {
@@ -233,23 +235,31 @@ def _epochs(where: str, lines: list[str]) -> dict | None:
   for number, line in enumerate(lines):
     rest = lines[number + 1 :]
     if match := _OF_WHICH.match(line):
-      # 2.x counts hybrid epochs with those in software.
-      software = int(match[2])
-      counts = int(match[1]), software, None if software else 0
+      num_epochs, num_software, num_hybrid = *map(int, match.groups()), None
     elif match := _COUNT.match(line):
       software, hybrid = _first(_SOFTWARE, rest), _first(_HYBRID, rest)
       if not software or not hybrid:
         return None
-      counts = int(match[1]), int(software[1]), int(hybrid[1])
+      num_epochs = int(match[1])
+      num_software, num_hybrid = int(software[1]), int(hybrid[1])
     else:
       continue
+    listed = _listed_epochs(where, rest, num_epochs)
+    if num_hybrid is None:
+      num_hybrid = _num_hybrid(num_software, listed)
     return {
-      'num_epochs': counts[0],
-      'num_software': counts[1],
-      'num_hybrid': counts[2],
-      'not_hardware': _listed_epochs(where, rest, counts[0]),
+      'num_epochs': num_epochs,
+      'num_software': num_software,
+      'num_hybrid': num_hybrid,
+      'not_hardware': listed,
     }
   return None
+
+
+def _num_hybrid(num_software: int, listed: tuple[Epoch, ...]) -> int | None:
+  """2.x counts hybrid epochs as software, but for those that it lists so."""
+  num_listed = [epoch.kind for epoch in listed].count(st_report_run.HYBRID)
+  return num_listed or (None if num_software else 0)
 
 
 def _listed_epochs(where: str, lines: list[str], count: int):
@@ -272,7 +282,7 @@ def _listed_epochs(where: str, lines: list[str], count: int):
 def _kind(where: str, word: str) -> str:
   """`SOFTWARE`, `HYBRID`, or '' for hardware."""
   parts = set(re.split(r'[/+_]', word.upper()))
-  if 'HYBRID' in parts or {'HW', 'SW'} <= parts:
+  if parts & {'HYBRID', _UNNAMED} or {'HW', 'SW'} <= parts:
     return st_report_run.HYBRID
   if 'SW' in parts:
     return st_report_run.SOFTWARE

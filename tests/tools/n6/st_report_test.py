@@ -257,6 +257,26 @@ def test_c_info_of_a_run_without_npu_is_named(tmp_path):
   assert line.startswith('compiled for the Cortex-M55')
 
 
+def test_c_info_has_shapes_as_the_models_file(tmp_path):
+  def change(info):
+    info['environment']['tools'][0]['input_model']['type'] = 'onnx'
+    info['buffers'][0]['shape'] = [1, 3, 36, 36]
+
+  for path in (INFO, _changed_info(tmp_path, change)):
+    assert _only(path).inputs == (End((1, 36, 36, 3), 'int8'),)
+
+
+def test_constants_in_the_layers_are_no_inputs(tmp_path):
+  # As real reports have them, of networks with ADD and MUL of constants.
+  rule = '------ ------'
+  row = '6      tfl_pseudo_qconst1 ()   [b:1,h:400,w:1,c:2]   800/800'
+  text = GENERATE.read_text()
+  end = text.index('model: macc=')
+  path = tmp_path / GENERATE.name
+  path.write_text(f'{text[:end]}{row}\n{rule}\n{text[end:]}')
+  assert _only(path).inputs == (End((1, 36, 36, 3), ''),)
+
+
 def test_c_info_that_validate_wrote_is_named(tmp_path):
   path = _changed_info(tmp_path, lambda info: info.pop('graphs'))
   with pytest.raises(InputError, match=r'written by `validate`.*`generate`'):
@@ -307,6 +327,23 @@ def test_an_epoch_in_software_fails_in_c_info(tmp_path):
 
   failures = _failures(_changed_info(tmp_path, change))
   assert failures == ['1 of 5 epochs in software: epoch 2 Conv2D']
+
+
+def test_an_epoch_without_a_kind_is_hybrid_as_in_the_json(tmp_path):
+  # Of real runs of 2.2: `??` in the text, NODE_SW_HW in the JSON.
+  text = _only(
+    _changed(tmp_path, GENERATE, ('epoch 3       HW', 'epoch 3  ??'))
+  )
+
+  def change(info):
+    info['graphs'][0]['nodes'][3]['mapping'] = 'NODE_SW_HW'
+
+  info = _only(_changed_info(tmp_path, change))
+  for report in (text, info):
+    assert (report.num_software, report.num_hybrid) == (0, 1)
+    assert [epoch.name for epoch in report.not_hardware] == ['epoch 3']
+    (line,) = st_report_check.software(report)
+    assert line.startswith('1 of 5 epochs partly in software')
 
 
 # --- Another network ---------------------------------------------------------
