@@ -109,7 +109,7 @@ def window_rows(
     'train_mean': np.full(len(reference), training_mean_bpm),
   }
   for name, estimate in estimates.items():
-    columns |= _columns(name, estimate, reference)
+    columns |= estimator_columns(name, estimate, reference)
   subject = recording['subject'].decode()
   return [
     {
@@ -121,10 +121,16 @@ def window_rows(
   ]
 
 
-def _columns(
+def estimator_columns(
   name: str, estimate: inference_estimates.Estimates, reference: np.ndarray
 ) -> dict[str, np.ndarray]:
-  """Returns an estimator's columns of window_rows, float [windows] each."""
+  """Returns an estimator's columns of window_rows, float [windows] each.
+
+  Args:
+    name: of the estimator.
+    estimate: what it says of one recording.
+    reference: float32 [windows], mean labels.
+  """
   if estimate.pulse is None:
     found = {name: estimate.heart_rate_bpm}
     if estimate.confidence is not None:

@@ -9,7 +9,7 @@ import pytest
 
 from rppg_tf import contract, files, run_directory
 from rppg_tf.data import recordings
-from rppg_tf.evaluation import runs
+from rppg_tf.evaluation import runs, windows
 from rppg_tf.inference import estimators as inference_estimators
 from tests.support import bench_data
 
@@ -48,7 +48,10 @@ def _confidences(clips, estimators) -> dict[str, np.ndarray]:
   for clip in clips:
     recording = inference_estimators.with_codes(clip, mode)
     for shown, estimator in estimators.items():
-      found[shown].append(estimator(recording).confidence)
+      estimate = estimator(recording)
+      unknown = np.full(len(estimate.heart_rate_bpm), np.nan, np.float32)
+      columns = windows.estimator_columns('', estimate, unknown)
+      found[shown].append(columns['_confidence'])
   return {shown: np.concatenate(values) for shown, values in found.items()}
 
 
