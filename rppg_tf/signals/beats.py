@@ -37,9 +37,10 @@ grid (1/30 s). For each sample x of the wave:
    quality is the probability that it is one within 75 ms, by a logistic of
    purity, level and |d / T - 1| (QUALITY_WEIGHTS).
 
-So beats come 1 s late, each once, whatever the wave does later. A window is
-read at once: its last 15 samples are filtered as if the wave stood still after
-them, and the chain goes on to the peaks there (signals/beat_rate.py).
+The chain goes on to the newest sample: the last 15, whose filter would need
+what comes, are filtered as if the wave stood still from now on. So a beat is
+final 1 s after it was, given out once, whatever the wave does later, and a
+window is read up to now (signals/beat_rate.py).
 
 NumPy only.
 """
@@ -213,7 +214,6 @@ class BeatStream:
     self._resonators = np.zeros(len(TURNS), np.complex128)
     self._witness = _Witness(SAMPLES_A_MINUTE / contract.MIN_RATE_BPM, 0.0)
     self._candidates: list[_Candidate] = []
-    self._num_decided = 0
     self._last_beat = -math.inf
 
   def push(self, pulse: np.ndarray) -> Beats:
@@ -238,13 +238,14 @@ class BeatStream:
     found = []
     for sample in pulse:
       self._take(sample)
-      found += self._decide(self.num_samples - 1 - LAG)
+      last = self.num_samples - 1 - LAG
+      if any(last - 1 < c.position <= last for c in self._candidates):
+        found += self._decide(last - 1, last)
     return to_beats(found)
 
   def finish(self) -> Beats:
     """Ends the wave; returns the beats of its last second."""
-    self._candidates += self._ahead()
-    return to_beats(self._decide(math.inf))
+    return to_beats(self._decide(self.num_samples - 1 - LAG, math.inf))
 
   def chain(self) -> list[Beat]:
     """Returns the beats of at least the last 11 s, up to now.
@@ -261,10 +262,7 @@ class BeatStream:
     scale = self._update_scale(value)
     self._hear_witness(value / scale)
     self._candidates += self._candidate(self._peaks.push(value), 0)
-    num_over = len(self._candidates) - MAX_CANDIDATES
-    if num_over > 0:
-      del self._candidates[:num_over]
-      self._num_decided = max(self._num_decided - num_over, 0)
+    del self._candidates[:-_MAX_CANDIDATES]
 
   def _ahead(self) -> list[_Candidate]:
     """Candidates of the last half second, whose filter needs what comes."""
@@ -302,20 +300,12 @@ class BeatStream:
         self._resonators.real**2 + self._resonators.imag**2
       )
 
-  def _decide(self, newest: float) -> list[Beat]:
-    """Decides on all candidates up to a position; returns the beats."""
-    due = [
-      candidate.position
-      for candidate in self._candidates[self._num_decided :]
-      if candidate.position <= newest
-    ]
-    if not due:
-      return []
-    self._num_decided += len(due)
+  def _decide(self, after: float, last: float) -> list[Beat]:
+    """Decides on the candidates in (after, last]; returns the beats."""
     found = []
-    for beat in _best_chain(self._candidates):
-      far = beat.position - self._last_beat >= MIN_INTERVAL
-      if max(due[0], 0.0) <= beat.position <= due[-1] and far:
+    for beat in self.chain():
+      far = beat.position - self._last_beat >= _MIN_INTERVAL
+      if after < beat.position <= last and far:
         found.append(beat)
         self._last_beat = beat.position
     return found
