@@ -8,9 +8,8 @@ grid (1/30 s). For each sample x of the wave:
 1. FILTER: y = sum of TAPS[k] * x[n - k], 31 taps. That is the zero-phase
    0.7-3.0 Hz filter by which the labels define a beat (data/labels.py), cut
    to 1 s: y belongs to the wave 15 samples ago.
-2. SCALE: a running mean of y * y (time constant 3 s; after the first 2 s no
-   value counts for more than 6 times the mean, so that a jerk of the head
-   passes soon). g = y / its root, clipped to +-2.5.
+2. SCALE: a running mean of y * y, time constant 3 s. g = y / its root, clipped
+   to +-2.5, so that a jerk of the head passes soon.
 3. WITNESS: 32 resonators, z = z * turn + g, of 40 * 2**(k / 14) BPM with a
    memory of 4 s. Power |z|**2, plus 0.6 of the power an octave above (a slow
    heart's second harmonic can exceed its first). The interval expected is
@@ -19,23 +18,23 @@ grid (1/30 s). For each sample x of the wave:
    resonator to either side included, and an octave above.
 4. PEAK: where y[n - 1] exceeds y[n - 2] and is not below y[n], there is a
    candidate, at the vertex of their parabola. Its level is its rise from the
-   trough before, over the rise that a sine of that scale has. The last 64
-   candidates are kept, each with what the witness said when it was found.
+   trough before, over the rise that a sine of that scale has; it is at least
+   0.15. The last 48 candidates are kept, each with what the witness said then.
 5. CHAIN: which candidates are beats. Dynamic programming (Ellis 2007, "Beat
    tracking by dynamic programming"): the score of a candidate is its level,
-   1.25 at most, plus the best score of any of the 10 candidates before it
+   1 at most, plus the best score of any of the 8 candidates before it
    minus the cost of the interval d between the two,
 
-     10 * (d / T - 1)**2 / (d / T) + 3 * (d / P - 1)**2 / (d / P),
+     10 * (d / T - 1)**2 / (d / T) + 5 * (d / P - 1)**2 / (d / P),
 
    3 at most where d > T: T is the interval expected, P the last one of the
    chain so far, if within a third of T. ((r - 1)**2 / r is log(r)**2 for r
-   near 1, without a logarithm.) T is what the witness said 2 s later, as far
+   near 1, without a logarithm.) T is what the witness said 1 s later, as far
    as that is known, for the witness lags. The chain ends in the highest score
    of the last 1.2 T.
-6. BEAT: a candidate that is 1 s old and in the chain is a beat, for good. Its
-   quality is the probability that it is one within 75 ms, by a logistic of
-   purity, level and |d / T - 1| (QUALITY_WEIGHTS).
+6. BEAT: a candidate that is 1 s old and in the chain of the last 16 is a beat,
+   for good. Its quality is the probability that it is one within 75 ms, by a
+   logistic of purity, level and |d / T - 1| (_QUALITY_WEIGHTS).
 
 The chain goes on to the newest sample: the last 15, whose filter would need
 what comes, are filtered as if the wave stood still from now on. So a beat is
@@ -65,10 +64,8 @@ FILTER_DELAY = len(_HALF_TAPS) - 1
 # Samples from a beat to the push that gives it out.
 LAG = contract.GRID_RATE_HZ
 
-SCALE_WEIGHT = 1 / (3 * contract.GRID_RATE_HZ)
-SCALE_START = 2 * contract.GRID_RATE_HZ
-MAX_SHARE_OF_SCALE = 6.0
-MAX_SAMPLE = 2.5
+_SCALE_WEIGHT = 1 / (3 * contract.GRID_RATE_HZ)
+_MAX_SAMPLE = 2.5
 # A sine of mean square 1 rises by this from its trough to its peak.
 SINE_RISE = 2 * math.sqrt(2)
 # Keeps a wave that stands still from being divided by zero.
@@ -86,25 +83,24 @@ OCTAVE_WEIGHT = 0.6
 WITNESS_STRIDE = 3
 SAMPLES_A_MINUTE = 60.0 * contract.GRID_RATE_HZ
 
-MAX_CANDIDATES = 64
+_MAX_CANDIDATES = 48
+# Those by which a beat is decided; more of the past does not change it.
+_NUM_RECENT = 16
 # The labels' 0.4 deviations.
-MIN_LEVEL = 0.15
-MAX_LEVEL = 1.25
-NUM_PREDECESSORS = 10
-EXPECTED_COST = 10.0
-PREVIOUS_COST = 3.0
-MAX_COST = 3.0
-# Of an interval from the expected one, as a share of that.
-MAX_CHANGE = 1 / 3
-MIN_INTERVAL = 0.3 * contract.GRID_RATE_HZ
-WITNESS_LAG = 2 * contract.GRID_RATE_HZ
-CHAIN_END = 1.2
+_MIN_LEVEL = 0.15
+_MAX_LEVEL = 1.0
+_NUM_PREDECESSORS = 8
+_EXPECTED_COST = 10.0
+_PREVIOUS_COST = 5.0
+_MAX_COST = 3.0
+_MIN_INTERVAL = 0.3 * contract.GRID_RATE_HZ
+_WITNESS_LAG = contract.GRID_RATE_HZ
+_CHAIN_END = 1.2
 
 # Of 1, purity, level and |d / T - 1|: fitted to waves of rendered patches and
 # faces, with and without pulses, and of synthetic pulses and noise.
-QUALITY_WEIGHTS = (-6.5, 11.6, 2.4, -2.1)
-MAX_QUALITY_LEVEL = 1.0
-MAX_DEVIATION = 0.7
+_QUALITY_WEIGHTS = (-6.6, 12.2, 2.2, -1.6)
+_MAX_DEVIATION = 0.7
 # Of a beat that none comes before.
 FIRST_DEVIATION = 0.3
 
@@ -282,11 +278,8 @@ class BeatStream:
     return [_Candidate(position, level, self._witness)]
 
   def _update_scale(self, value: float) -> float:
-    square = value * value
-    if self.num_samples > SCALE_START:
-      square = min(square, MAX_SHARE_OF_SCALE * self._mean_square)
-    weight = max(SCALE_WEIGHT, 1 / self.num_samples)
-    self._mean_square += weight * (square - self._mean_square)
+    weight = max(_SCALE_WEIGHT, 1 / self.num_samples)
+    self._mean_square += weight * (value * value - self._mean_square)
     return self._scale()
 
   def _scale(self) -> float:
@@ -303,7 +296,8 @@ class BeatStream:
   def _decide(self, after: float, last: float) -> list[Beat]:
     """Decides on the candidates in (after, last]; returns the beats."""
     found = []
-    for beat in self.chain():
+    recent = [*self._candidates, *self._ahead()][-_NUM_RECENT:]
+    for beat in _best_chain(recent):
       far = beat.position - self._last_beat >= _MIN_INTERVAL
       if after < beat.position <= last and far:
         found.append(beat)
@@ -389,7 +383,7 @@ def _best_chain(candidates: list[_Candidate]) -> list[Beat]:
 
 
 def _heard_later(candidates: list[_Candidate]) -> list[_Witness]:
-  """What the witness said 2 s after each candidate, as far as known."""
+  """What the witness said 1 s after each candidate, as far as known."""
   witnesses, later = [], 0
   for candidate in candidates:
     while (
@@ -431,6 +425,6 @@ def _traced_back(
 
 
 def _quality(purity: float, level: float, deviation: float) -> float:
-  level = min(level, MAX_QUALITY_LEVEL)
-  logit = np.dot(QUALITY_WEIGHTS, (1.0, purity, level, deviation))
+  level = min(level, _MAX_LEVEL)
+  logit = np.dot(_QUALITY_WEIGHTS, (1.0, purity, level, deviation))
   return 1 / (1 + math.exp(-logit))
