@@ -34,7 +34,7 @@ grid (1/30 s). For each sample x of the wave:
    of the last 1.2 T.
 6. BEAT: a candidate that is 1 s old and in the chain of the last 16 is a beat,
    for good. Its quality is the probability that it is one within 75 ms, by a
-   logistic of purity, level and |d / T - 1| (_QUALITY_WEIGHTS).
+   logistic of purity, level and |d / T - 1| (QUALITY_WEIGHTS).
 
 The chain goes on to the newest sample: the last 15, whose filter would need
 what comes, are filtered as if the wave stood still from now on. So a beat is
@@ -64,8 +64,8 @@ FILTER_DELAY = len(_HALF_TAPS) - 1
 # Samples from a beat to the push that gives it out.
 LAG = contract.GRID_RATE_HZ
 
-_SCALE_WEIGHT = 1 / (3 * contract.GRID_RATE_HZ)
-_MAX_SAMPLE = 2.5
+SCALE_WEIGHT = 1 / (3 * contract.GRID_RATE_HZ)
+MAX_SAMPLE = 2.5
 # A sine of mean square 1 rises by this from its trough to its peak.
 SINE_RISE = 2 * math.sqrt(2)
 # Keeps a wave that stands still from being divided by zero.
@@ -83,24 +83,26 @@ OCTAVE_WEIGHT = 0.6
 WITNESS_STRIDE = 3
 SAMPLES_A_MINUTE = 60.0 * contract.GRID_RATE_HZ
 
-_MAX_CANDIDATES = 48
+MAX_CANDIDATES = 48
 # Those by which a beat is decided; more of the past does not change it.
-_NUM_RECENT = 16
+NUM_RECENT = 16
 # The labels' 0.4 deviations.
-_MIN_LEVEL = 0.15
-_MAX_LEVEL = 1.0
-_NUM_PREDECESSORS = 8
-_EXPECTED_COST = 10.0
-_PREVIOUS_COST = 5.0
-_MAX_COST = 3.0
-_MIN_INTERVAL = 0.3 * contract.GRID_RATE_HZ
-_WITNESS_LAG = contract.GRID_RATE_HZ
-_CHAIN_END = 1.2
+MIN_LEVEL = 0.15
+MAX_LEVEL = 1.0
+NUM_PREDECESSORS = 8
+EXPECTED_COST = 10.0
+PREVIOUS_COST = 5.0
+MAX_COST = 3.0
+# Of an interval from the expected one, as a share of that.
+MAX_CHANGE = 1 / 3
+MIN_INTERVAL = 0.3 * contract.GRID_RATE_HZ
+WITNESS_LAG = contract.GRID_RATE_HZ
+CHAIN_END = 1.2
 
 # Of 1, purity, level and |d / T - 1|: fitted to waves of rendered patches and
 # faces, with and without pulses, and of synthetic pulses and noise.
-_QUALITY_WEIGHTS = (-6.6, 12.2, 2.2, -1.6)
-_MAX_DEVIATION = 0.7
+QUALITY_WEIGHTS = (-6.6, 12.2, 2.2, -1.6)
+MAX_DEVIATION = 0.7
 # Of a beat that none comes before.
 FIRST_DEVIATION = 0.3
 
@@ -258,7 +260,7 @@ class BeatStream:
     scale = self._update_scale(value)
     self._hear_witness(value / scale)
     self._candidates += self._candidate(self._peaks.push(value), 0)
-    del self._candidates[:-_MAX_CANDIDATES]
+    del self._candidates[:-MAX_CANDIDATES]
 
   def _ahead(self) -> list[_Candidate]:
     """Candidates of the last half second, whose filter needs what comes."""
@@ -278,7 +280,7 @@ class BeatStream:
     return [_Candidate(position, level, self._witness)]
 
   def _update_scale(self, value: float) -> float:
-    weight = max(_SCALE_WEIGHT, 1 / self.num_samples)
+    weight = max(SCALE_WEIGHT, 1 / self.num_samples)
     self._mean_square += weight * (value * value - self._mean_square)
     return self._scale()
 
@@ -296,9 +298,9 @@ class BeatStream:
   def _decide(self, after: float, last: float) -> list[Beat]:
     """Decides on the candidates in (after, last]; returns the beats."""
     found = []
-    recent = [*self._candidates, *self._ahead()][-_NUM_RECENT:]
+    recent = [*self._candidates, *self._ahead()][-NUM_RECENT:]
     for beat in _best_chain(recent):
-      far = beat.position - self._last_beat >= _MIN_INTERVAL
+      far = beat.position - self._last_beat >= MIN_INTERVAL
       if after < beat.position <= last and far:
         found.append(beat)
         self._last_beat = beat.position
@@ -425,6 +427,6 @@ def _traced_back(
 
 
 def _quality(purity: float, level: float, deviation: float) -> float:
-  level = min(level, _MAX_LEVEL)
-  logit = np.dot(_QUALITY_WEIGHTS, (1.0, purity, level, deviation))
+  level = min(level, MAX_LEVEL)
+  logit = np.dot(QUALITY_WEIGHTS, (1.0, purity, level, deviation))
   return 1 / (1 + math.exp(-logit))

@@ -26,12 +26,12 @@ from rppg_tf.signals import beat_rate
 from rppg_tf.signals.beats import Beats
 
 MIN_DURATION_S = 30.0
-_MIN_SHARE = 0.5
+MIN_SHARE = 0.5
 
-_MEDIAN_INTERVALS = 11
-_SPREAD_INTERVALS = 91
-_QUARTILE_DEVIATIONS = 5.2
-_NEVER_S = 0.02
+MEDIAN_INTERVALS = 11
+SPREAD_INTERVALS = 91
+QUARTILE_DEVIATIONS = 5.2
+NEVER_S = 0.02
 
 
 class Variability(NamedTuple):
@@ -65,7 +65,7 @@ def variability(found: Beats) -> Variability:
   duration_s = float(np.sum(interval_s))
   share = float(np.sum(used_s)) / duration_s if duration_s > 0 else 0.0
   change_s = np.diff(interval_s)[used[1:] & used[:-1]]
-  if duration_s < MIN_DURATION_S or share < _MIN_SHARE or len(change_s) < 2:
+  if duration_s < MIN_DURATION_S or share < MIN_SHARE or len(change_s) < 2:
     return Variability(np.nan, np.nan, np.nan, len(used_s), share)
   return Variability(
     1000 * float(np.sqrt(np.mean(change_s**2))),
@@ -90,13 +90,13 @@ def artefacts(interval_s: np.ndarray) -> np.ndarray:
   """
   if not len(interval_s):
     return np.zeros(0, bool)
-  median_s = np.nanmedian(_around(interval_s, _MEDIAN_INTERVALS), axis=1)
+  median_s = np.nanmedian(_around(interval_s, MEDIAN_INTERVALS), axis=1)
   deviation_s = interval_s - median_s
   low_s, high_s = np.nanpercentile(
-    _around(deviation_s, _SPREAD_INTERVALS), (25, 75), axis=1
+    _around(deviation_s, SPREAD_INTERVALS), (25, 75), axis=1
   )
-  limit_s = _QUARTILE_DEVIATIONS * (high_s - low_s) / 2
-  limit_s = np.maximum(limit_s, _NEVER_S)
+  limit_s = QUARTILE_DEVIATIONS * (high_s - low_s) / 2
+  limit_s = np.maximum(limit_s, NEVER_S)
   limit_s = np.minimum(limit_s, beat_rate.MAX_MEDIAN_DEVIATION * median_s)
   return np.abs(deviation_s) > limit_s
 
