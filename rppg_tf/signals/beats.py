@@ -96,7 +96,9 @@ MAX_COST = 3.0
 # Of an interval from the expected one, as a share of that.
 MAX_CHANGE = 1 / 3
 MIN_INTERVAL = 0.3 * contract.GRID_RATE_HZ
-WITNESS_LAG = contract.GRID_RATE_HZ
+# Half a sample more: of peaks a whole number of samples apart, rounding must
+# not decide which is asked.
+WITNESS_LAG = contract.GRID_RATE_HZ + 0.5
 CHAIN_END = 1.2
 
 # Of 1, purity, level and |d / T - 1|: fitted to waves of rendered patches and
