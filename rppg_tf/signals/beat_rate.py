@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rppg_tf import contract
-from rppg_tf.signals import beats, spectrum
+from rppg_tf.signals import beats
 
 MAX_MEDIAN_DEVIATION = 0.3
 MAX_MULTIPLE_DEVIATION = 0.15
@@ -35,11 +35,6 @@ MIN_BEATS = 5
 MIN_QUALITY = 0.5
 # The interval in which a window begins is seen from its first beat on.
 BEFORE_WINDOW_S = 1.5
-
-# A rate that the spectrum's distribution gives less is not believed.
-MIN_SUPPORT = 0.1
-SUPPORT_SPAN_BPM = 6.0
-SUPPORT_SPAN = 0.08
 
 
 class BeatRate(NamedTuple):
@@ -170,15 +165,3 @@ def _multiple(ratio: np.ndarray) -> np.ndarray:
   return np.where(
     np.abs(ratio / number - 1) <= MAX_MULTIPLE_DEVIATION, number, 0.0
   )
-
-
-def support(rate_probability: np.ndarray, bpm: float) -> float:
-  """Returns what the spectrum's distribution gives the rates near one.
-
-  Args:
-    rate_probability: float [71], of spectrum.rates_bpm().
-    bpm: the rate; near it is within 6 BPM or 8 %.
-  """
-  span_bpm = max(SUPPORT_SPAN_BPM, SUPPORT_SPAN * bpm)
-  near = np.abs(spectrum.rates_bpm() - bpm) <= span_bpm
-  return float(np.sum(rate_probability[near]))

@@ -16,15 +16,16 @@ from typing import NamedTuple
 import numpy as np
 
 from rppg_tf import contract
-from rppg_tf.signals import beat_rate, beats
+from rppg_tf.signals import beat_rate
+from rppg_tf.signals.beats import Beats, BeatStream, to_beats
 
 # From here on five beats may do for a first rate.
 MIN_WINDOW_S = 3
 
 # Of 1, the spectrum's confidence and the mean quality of the beats.
-_QUALITY_WEIGHTS = (-3.8, 4.4, 5.1)
+_QUALITY_WEIGHTS = (-4.5, 4.6, 6.1)
 # Of 1 and the mean quality, before the spectrum has its 10 s.
-_EARLY_QUALITY_WEIGHTS = (-3.3, 8.4)
+_EARLY_QUALITY_WEIGHTS = (-4.1, 9.4)
 
 
 class Spectral(NamedTuple):
@@ -58,22 +59,27 @@ class PulseReader:
   """
 
   def __init__(self):
-    self._stream = beats.BeatStream()
-    self._found: list[beats.Beats] = []
+    self._stream = BeatStream()
+    self._found: list[Beats] = []
 
   @property
-  def beats(self) -> beats.Beats:
+  def beats(self) -> Beats:
     """Beats so far, seconds from the first sample; each is 1 s late."""
-    parts = [beats.to_beats([]), *self._found]
-    return beats.Beats(*map(np.concatenate, zip(*parts, strict=True)))
+    parts = [to_beats([]), *self._found]
+    return Beats(*map(np.concatenate, zip(*parts, strict=True)))
 
   def push(self, pulse: np.ndarray) -> None:
     """Takes the next samples, float [samples] on the 30 Hz grid."""
-    self._found.append(self._stream.push(pulse))
+    self._keep(self._stream.push(pulse))
 
   def finish(self) -> None:
     """Ends the wave: the beats of its last second are given out."""
-    self._found.append(self._stream.finish())
+    self._keep(self._stream.finish())
+
+  def _keep(self, found: Beats) -> None:
+    # The filter sees peaks before the wave begins.
+    seen = found.time_s >= 0
+    self._found.append(Beats(found.time_s[seen], found.quality[seen]))
 
   def read(self, spectral: Spectral | None = None) -> Reading | None:
     """Reads the samples up to now, the newest 10 s of them.

@@ -98,15 +98,6 @@ def test_no_wave_no_rate():
   assert math.isnan(_read(np.zeros(0)).bpm)
 
 
-def test_support_is_the_probability_of_the_rates_near():
-  probability = np.zeros(71)
-  probability[spectrum.rates_bpm() == 70] = 0.7
-  probability[spectrum.rates_bpm() == 140] = 0.3
-  assert beat_rate.support(probability, 72) == pytest.approx(0.7)
-  assert beat_rate.support(probability, 150) == pytest.approx(0.3)
-  assert beat_rate.support(probability, 100) == 0.0
-
-
 @pytest.mark.skipif(
   not (_SHARED / 'real_pulse_waves').is_dir(),
   reason=f'{_SHARED} is not on this machine',
