@@ -1,4 +1,4 @@
-"""Tests of rppg_tf.report on made-up run directories."""
+"""The command rppg_tf.report on made-up run directories."""
 
 import csv
 import html.parser
@@ -6,144 +6,16 @@ import json
 import math
 import pathlib
 import re
-import subprocess
-import sys
 import tempfile
 import unittest
 
-import numpy as np
 import pytest
 
-from rppg_tf.errors import InputError
-from rppg_tf.evaluation import metrics
-from rppg_tf.reporting import run_data
-from tests.support import commands
+from tests.support import commands, made_up_run
 
 pytestmark = pytest.mark.slow
 
 _HOSTILE = '<script>alert("$x_1$ & more")</script>'
-_TRAIN_MEAN_BPM = 90.0
-
-
-def write_run(
-  run_dir: pathlib.Path,
-  subjects=('subject103', 'subject107', 'subject113'),
-  forms=('model', 'int8', 'int8_c'),
-  num_windows=49,
-  num_epochs=12,
-  confidence=True,
-) -> None:
-  """Writes what train, export and evaluate leave behind, from a fixed seed."""
-  run_dir.mkdir(parents=True, exist_ok=True)
-  rows = []
-  for index, subject in enumerate(subjects):
-    rows += _window_rows(index, subject, forms, num_windows, confidence)
-  _write_csv(run_dir / 'windows.csv', rows)
-  evaluation = {form: _errors(rows, form) for form in (*forms, 'train_mean')}
-  _write_json(run_dir / 'evaluation.json', evaluation)
-  _write_csv(run_dir / 'history.csv', _history_rows(num_epochs, confidence))
-  _write_json(
-    run_dir / 'metrics.json',
-    {
-      'parameters': {'spatial_cnn': 9904, 'head': 6405, 'total': 16309},
-      'train_mean_bpm': _TRAIN_MEAN_BPM,
-      'validation_mae_bpm': 2.0 + 20 * math.exp(-(num_epochs - 1) / 3),
-    },
-  )
-  _write_json(run_dir / 'flags.json', _FLAGS)
-  _write_json(
-    run_dir / 'split.json',
-    {
-      'train': [f'subject{n}' for n in (101, 102, 104, 106, 108, 109, 110)],
-      'validation': ['subject105', 'subject115'],
-      'test': list(subjects),
-    },
-  )
-  _write_json(run_dir / 'provenance.json', dict.fromkeys(subjects, 'rendered'))
-  _write_json(
-    run_dir / 'versions.json', {'python': '3.11.2', 'tensorflow': '2.21.0'}
-  )
-  if 'int8' in forms:
-    (run_dir / 'spatial_int8.tflite').write_bytes(bytes(15416))
-
-
-_FLAGS = {
-  'background': 'normalise',
-  'batch_size': 4,
-  'data_dir': 'build/demo/data',
-  'epochs': 12,
-  'head': 'pulse',
-  'learning_rate': 0.002,
-  'run_dir': 'build/demo/run',
-  'seed': 1,
-}
-
-
-def _window_rows(index, subject, forms, num_windows, confidence):
-  random = np.random.default_rng(index)
-  time_s = 10.0 + np.arange(num_windows)
-  reference_bpm = 65 + 18 * index + 5 * np.sin(time_s / 9 + index)
-  confident = random.uniform(0.2, 0.98, num_windows)
-  error_bpm = random.normal(0.3, 0.4 + 4 * (1 - confident) ** 2)
-  rows = []
-  for window in range(num_windows):
-    row = {
-      'subject': subject,
-      'time_s': float(time_s[window]),
-      'reference_bpm': float(reference_bpm[window]),
-      'train_mean': _TRAIN_MEAN_BPM,
-    }
-    for place, form in enumerate(forms):
-      # int8_c is 2e-5 BPM from int8, with the sign of the window's parity.
-      offset_bpm = (0.0, 0.125, 0.125 + 2e-5 * (-1) ** window)[place]
-      row[form] = row['reference_bpm'] + float(error_bpm[window]) + offset_bpm
-      if confidence:
-        row[f'{form}_confidence'] = float(confident[window])
-    rows.append(row)
-  return rows
-
-
-def _errors(rows, form):
-  def of(some):
-    return metrics.heart_rate_errors(
-      np.array([row['reference_bpm'] for row in some]),
-      np.array([row[form] for row in some]),
-    )
-
-  names = dict.fromkeys(row['subject'] for row in rows)
-  per_subject = {
-    name: of([row for row in rows if row['subject'] == name]) for name in names
-  }
-  return {**of(rows), 'per_subject': per_subject}
-
-
-def _history_rows(num_epochs, pulse):
-  rows = []
-  for epoch in range(num_epochs):
-    left = math.exp(-epoch / 3)
-    row = {
-      'epoch': epoch,
-      'heart_rate_bpm_loss': 2 + 18 * left,
-      'heart_rate_bpm_mae_bpm': 1.5 + 18 * left,
-      'loss': 2 + 6 * left,
-    }
-    if pulse:
-      row |= {'pulse_loss': 0.2 + left, 'rate_probability_loss': 1 + 3 * left}
-    row |= {f'val_{name}': row[name] * 1.1 for name in row if name != 'epoch'}
-    row['val_heart_rate_bpm_mae_bpm'] = 2 + 20 * left
-    rows.append(row)
-  return rows
-
-
-def _write_csv(path, rows):
-  with path.open('w', newline='') as file:
-    writer = csv.DictWriter(file, rows[0].keys(), lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
-
-
-def _write_json(path, content):
-  path.write_text(json.dumps(content))
 
 
 def _report(run_dir, *arguments):
@@ -181,7 +53,7 @@ class ReportTest(unittest.TestCase):
     folder = tempfile.TemporaryDirectory()
     cls.addClassCleanup(folder.cleanup)
     cls.standard_dir = pathlib.Path(folder.name) / 'run'
-    write_run(cls.standard_dir)
+    made_up_run.write(cls.standard_dir)
     _report(cls.standard_dir).check_returncode()
     text = (cls.standard_dir / 'report.html').read_text(encoding='utf-8')
     cls.standard = _Page(text), text
@@ -206,7 +78,7 @@ class ReportTest(unittest.TestCase):
     return lines[0]
 
   def test_summary_holds_the_numbers_of_the_run(self):
-    write_run(self.run_dir)
+    made_up_run.write(self.run_dir)
     html_path = self.run_dir.parent / 'a' / 'page.html'
     summary_path = self.run_dir.parent / 'b' / 'numbers.json'
     done = _report(
@@ -262,7 +134,7 @@ class ReportTest(unittest.TestCase):
     self.assertTrue(all(page.labels))
 
   def test_hostile_subject_is_text(self):
-    write_run(self.run_dir, subjects=(_HOSTILE, 'subject103'))
+    made_up_run.write(self.run_dir, subjects=(_HOSTILE, 'subject103'))
     page, text, _ = self.page()
     self.assertNotIn('script', page.tags)
     self.assertNotIn('<script', text)
@@ -273,21 +145,27 @@ class ReportTest(unittest.TestCase):
     self.assertIn('Not a medical device', text)
     self.assertIn('are rendered, not filmed', text)
     path = self.run_dir / 'provenance.json'
-    write_run(self.run_dir, subjects=('subject5', 'subject150', 'kim2024'))
+    made_up_run.write(
+      self.run_dir, subjects=('subject5', 'subject150', 'kim2024')
+    )
     for content in ({'subject150': 'unknown'}, {}, None):
-      path.unlink() if content is None else _write_json(path, content)
+      path.unlink() if content is None else made_up_run.write_json(
+        path, content
+      )
       _, text, _ = self.page()
       self.assertIn('Not a medical device', text)
       self.assertIn('of unknown origin', text)
       self.assertNotIn('rendered', text)
       self.assertNotIn('UBFC', text)
-    _write_json(path, {'subject5': 'rendered', 'subject150': 'unknown'})
+    made_up_run.write_json(
+      path, {'subject5': 'rendered', 'subject150': 'unknown'}
+    )
     _, text, _ = self.page()
     self.assertIn('1 of the 3 subjects', text)
     self.assertIn('the others are of unknown origin', text)
 
   def test_copes_without_int8_forms(self):
-    write_run(self.run_dir, forms=('model',), confidence=False)
+    made_up_run.write(self.run_dir, forms=('model',), confidence=False)
     page, text, line = self.page()
     summary = json.loads((self.run_dir / 'summary.json').read_text())
     missing = {name for name, value in summary.items() if value is None}
@@ -306,7 +184,7 @@ class ReportTest(unittest.TestCase):
     self.assertEqual(len(page.labels), 3 + 1 + 3)
 
   def test_copes_with_one_window_and_one_epoch(self):
-    write_run(
+    made_up_run.write(
       self.run_dir, subjects=('subject103',), num_windows=1, num_epochs=1
     )
     page, text, _ = self.page()
@@ -315,19 +193,19 @@ class ReportTest(unittest.TestCase):
     self.assertNotRegex(text, r'\bd="[^"]*nan')
 
   def test_copes_with_windows_without_an_estimate(self):
-    write_run(self.run_dir)
+    made_up_run.write(self.run_dir)
     path = self.run_dir / 'windows.csv'
     with path.open(newline='') as file:
       rows = list(csv.DictReader(file))
     for row in rows:
       if row['subject'] == 'subject103':
         row['int8_c'] = row['model'] = 'nan'
-    _write_csv(path, rows)
+    made_up_run.write_csv(path, rows)
     evaluation = json.loads((self.run_dir / 'evaluation.json').read_text())
     for form in ('model', 'int8_c'):
       evaluation[form]['mae_bpm'] = math.nan
       evaluation[form]['per_subject']['subject103']['mae_bpm'] = math.nan
-    _write_json(self.run_dir / 'evaluation.json', evaluation)
+    made_up_run.write_json(self.run_dir / 'evaluation.json', evaluation)
     _, text, line = self.page()
     self.assertIn('gives no number for some windows', text)
     self.assertIn('49 windows without a number are left out', text)
@@ -338,34 +216,38 @@ class ReportTest(unittest.TestCase):
     self.assertIsNone(json.loads(summary)['int8_c_mae_bpm'])
 
   def test_says_when_a_model_is_no_better_than_the_mean(self):
-    write_run(self.run_dir)
+    made_up_run.write(self.run_dir)
     evaluation = json.loads((self.run_dir / 'evaluation.json').read_text())
     evaluation['train_mean'] = evaluation['int8_c']
-    _write_json(self.run_dir / 'evaluation.json', evaluation)
+    made_up_run.write_json(self.run_dir / 'evaluation.json', evaluation)
     path = self.run_dir / 'windows.csv'
     with path.open(newline='') as file:
       rows = list(csv.DictReader(file))
-    _write_csv(path, [{**row, 'train_mean': row['int8_c']} for row in rows])
+    made_up_run.write_csv(
+      path, [{**row, 'train_mean': row['int8_c']} for row in rows]
+    )
     _, text, _ = self.page()
     self.assertIn('this model is no better', text)
 
   def test_validation_subjects_are_called_so(self):
-    write_run(self.run_dir, subjects=('subject105', 'subject115'))
+    made_up_run.write(self.run_dir, subjects=('subject105', 'subject115'))
     split = json.loads((self.run_dir / 'split.json').read_text())
-    _write_json(self.run_dir / 'split.json', {**split, 'test': ['subject7']})
+    made_up_run.write_json(
+      self.run_dir / 'split.json', {**split, 'test': ['subject7']}
+    )
     _, text, line = self.page()
     self.assertIn('that chose the best epoch', text)
     self.assertTrue(line.startswith('validation MAE, BPM: '))
 
   def test_same_run_same_bytes(self):
-    write_run(self.run_dir)
+    made_up_run.write(self.run_dir)
     _, text, _ = self.page()
     _, standard = self.standard
     here, there = str(self.run_dir), str(self.standard_dir)
     self.assertEqual(text.replace(here, there), standard)
 
   def test_missing_file_is_one_line_that_names_it(self):
-    write_run(self.run_dir)
+    made_up_run.write(self.run_dir)
     (self.run_dir / 'evaluation.json').unlink()
     self.assertEqual(
       self.error_line(),
@@ -379,100 +261,6 @@ class ReportTest(unittest.TestCase):
       f'error: {self.run_dir}: no such folder; give --run_dir a run of '
       'rppg_tf.train',
     )
-
-
-class LoadTest(unittest.TestCase):
-  def setUp(self):
-    folder = tempfile.TemporaryDirectory()
-    self.addCleanup(folder.cleanup)
-    self.run_dir = pathlib.Path(folder.name)
-    write_run(self.run_dir)
-
-  def test_needs_no_tensorflow(self):
-    code = (
-      'import sys, rppg_tf.report; '
-      "sys.exit(bool({'tensorflow', 'tf_keras'} & set(sys.modules)))"
-    )
-    self.assertEqual(subprocess.run([sys.executable, '-c', code]).returncode, 0)
-
-  def test_every_missing_file_is_named_with_what_makes_it(self):
-    for name, made_by in (
-      ('history.csv', 'rppg_tf.train'),
-      ('flags.json', 'rppg_tf.train'),
-      ('versions.json', 'rppg_tf.train'),
-      ('split.json', 'rppg_tf.train'),
-      ('metrics.json', 'rppg_tf.train'),
-      ('evaluation.json', 'rppg_tf.evaluate'),
-      ('windows.csv', 'rppg_tf.evaluate'),
-      ('spatial_int8.tflite', 'tools.export_tflite'),
-    ):
-      with self.subTest(name):
-        before = (self.run_dir / name).read_bytes()
-        (self.run_dir / name).unlink()
-        with self.assertRaisesRegex(
-          InputError, f'{name}: not there; run `python -m {made_by}`'
-        ):
-          run_data.load(self.run_dir)
-        (self.run_dir / name).write_bytes(before)
-
-  def test_resumed_epochs_replace_those_from_there_on(self):
-    (self.run_dir / 'history.csv').write_text(
-      'epoch,loss,val_loss\n0,5,50\n1,4,40\n2,3,30\n1,2,NA\n'
-    )
-    history = run_data.load(self.run_dir).history
-    np.testing.assert_array_equal(history['epoch'], [0, 1])
-    np.testing.assert_array_equal(history['loss'], [5, 2])
-    np.testing.assert_array_equal(history['val_loss'], [50, np.nan])
-
-  def test_refuses_windows_of_another_evaluation(self):
-    evaluation = json.loads((self.run_dir / 'evaluation.json').read_text())
-    evaluation['int8']['mae_bpm'] += 0.01
-    _write_json(self.run_dir / 'evaluation.json', evaluation)
-    with self.assertRaisesRegex(InputError, "differ on 'int8'"):
-      run_data.load(self.run_dir)
-
-  def test_refuses_damaged_files(self):
-    for name, content, words in (
-      ('history.csv', 'epoch,loss\n0,abc\n', "row 1, column 'loss'.*'abc'"),
-      ('history.csv', 'epoch,loss\n', 'has no row'),
-      ('history.csv', 'epoch\n0\n', "no column 'loss'"),
-      ('windows.csv', 'subject,time_s\na,1\n', "no column 'reference_bpm'"),
-      ('metrics.json', '{"parameters": 1', 'not JSON'),
-      ('provenance.json', '[]', 'expected a JSON object, got list'),
-      ('metrics.json', '{}', "has no 'parameters'"),
-      ('split.json', '[]', 'expected a JSON object, got list'),
-      ('evaluation.json', '{"model": {}}', "has no 'train_mean'"),
-    ):
-      with self.subTest(f'{name}: {content}'):
-        before = (self.run_dir / name).read_text()
-        (self.run_dir / name).write_text(content)
-        with self.assertRaisesRegex(InputError, words):
-          run_data.load(self.run_dir)
-        (self.run_dir / name).write_text(before)
-
-  def test_subjects_are_in_natural_order(self):
-    write_run(self.run_dir, subjects=('subject10', 'subject9', 'amy'))
-    self.assertEqual(
-      run_data.load(self.run_dir).subjects, ['amy', 'subject9', 'subject10']
-    )
-
-
-class NumbersTest(unittest.TestCase):
-  def test_agreement_of_known_differences(self):
-    limits = run_data.agreement(
-      np.array([60.0, 70.0, 80.0]), np.array([61.0, 73.0, 85.0])
-    )
-    # Differences 1, 3, 5: mean 3, standard deviation 2.
-    self.assertAlmostEqual(limits['bias_bpm'], 3.0)
-    self.assertAlmostEqual(limits['lower_bpm'], 3.0 - 3.92)
-    self.assertAlmostEqual(limits['upper_bpm'], 3.0 + 3.92)
-
-  def test_mae_of_the_halves_by_confidence(self):
-    halves = run_data.mae_by_confidence(
-      np.array([0.9, 0.1, 0.8, 0.2]), np.array([1.0, 7.0, 2.0, 9.0])
-    )
-    self.assertEqual(halves, (8.0, 1.5))
-    self.assertIsNone(run_data.mae_by_confidence(np.full(3, 0.5), np.ones(3)))
 
 
 if __name__ == '__main__':

@@ -1,74 +1,20 @@
-"""ST's reports of our network are read; other networks are told apart.
+"""ST's reports of our network are read, and files that are none refused.
 
 Beside fixtures in ST's forms, real reports where they are at hand.
 """
 
-import json
-import pathlib
-
 import pytest
 
 from rppg_tf.errors import InputError
-from tests.support import commands
+from tests.support import commands, st_report_files
 from tools.n6 import st_report, st_report_check
 from tools.n6.st_report_run import CPU, HOST, NPU, End, Epoch, Pool, StReport
 from tools.tflite import reader
 
-FIXTURES = commands.ROOT / 'tests/support/st_reports'
-GENERATE = FIXTURES / 'network_generate_report.txt'  # 2.2
-NEWER = FIXTURES / 'generate_report_3.0.txt'
-WITHOUT_NPU = FIXTURES / 'network_analyze_report.txt'  # 2.2
-SOFTWARE = FIXTURES / 'software_epoch_report.txt'  # 2.2
-LOG = FIXTURES / 'developer_cloud_log_4.0.txt'
-INFO = FIXTURES / 'network_c_info.json'  # 2.2
-NEWER_INFO = FIXTURES / 'c_info_3.0.json'
-MODEL = commands.ROOT / 'rppg_tf/pretrained/spatial_int8.tflite'
-OPERATORS = (
-  *('CONV_2D', 'MAX_POOL_2D') * 2,
-  *('CONV_2D', 'MEAN'),
-)
 _POOLS = (
   Pool('npuRAM5', 0x342E0000, 9_072, 448 * 1024),
   Pool('octoFlash', 0x71000000, 10_081, 112 * 1024 * 1024),
 )
-
-
-def _read(*words: object, model: pathlib.Path = MODEL):
-  return commands.run('tools.read_st_report', *words, f'--model={model}')
-
-
-def _only(path: pathlib.Path) -> StReport:
-  (report,) = st_report.read(path)
-  return report
-
-
-def _failures(path: pathlib.Path) -> list[str]:
-  """What is wrong with a report of the model that ships."""
-  report = _only(path)
-  graph = reader.read(MODEL.read_bytes())
-  return [
-    *st_report_check.software(report),
-    *st_report_check.clashes(report, graph),
-  ]
-
-
-def _changed(tmp_path, source: pathlib.Path, *pairs: tuple[str, str]):
-  """Writes a copy of a fixture with some text replaced."""
-  text = source.read_text()
-  for before, after in pairs:
-    assert before in text, before
-    text = text.replace(before, after)
-  path = tmp_path / source.name
-  path.write_text(text)
-  return path
-
-
-def _changed_info(tmp_path, change) -> pathlib.Path:
-  info = json.loads(INFO.read_text())
-  change(info)
-  path = tmp_path / INFO.name
-  path.write_text(json.dumps(info))
-  return path
 
 
 # --- What is read ------------------------------------------------------------
@@ -77,12 +23,12 @@ def _changed_info(tmp_path, change) -> pathlib.Path:
 @pytest.mark.parametrize(
   'path, tool',
   [
-    (GENERATE, 'ST Edge AI Core v2.2.0-20266'),
-    (NEWER, 'ST Edge AI Core v3.0.0-20426'),
+    (st_report_files.GENERATE, 'ST Edge AI Core v2.2.0-20266'),
+    (st_report_files.NEWER, 'ST Edge AI Core v3.0.0-20426'),
   ],
 )
 def test_a_text_report_is_read_in_both_wordings(path, tool):
-  report = _only(path)
+  report = st_report_files.only(path)
   assert (report.kind, report.tool, report.command) == (NPU, tool, 'generate')
   assert (report.num_epochs, report.num_software, report.num_hybrid) == (
     5,
@@ -95,14 +41,16 @@ def test_a_text_report_is_read_in_both_wordings(path, tool):
   assert report.compiled_weights_bytes == 10_081
   assert report.activations_bytes == 9_072
   assert report.pools == _POOLS
-  assert report.operators == OPERATORS
+  assert report.operators == st_report_files.OPERATORS
   assert [end.shape for end in report.inputs] == [(1, 36, 36, 3)]
   assert [end.shape for end in report.outputs] == [(1, 16)]
 
 
-@pytest.mark.parametrize('path', [INFO, NEWER_INFO])
+@pytest.mark.parametrize(
+  'path', [st_report_files.INFO, st_report_files.NEWER_INFO]
+)
 def test_c_info_is_read_without_the_nodes_at_its_ends(path):
-  report = _only(path)
+  report = st_report_files.only(path)
   assert report.kind == NPU
   assert (report.num_epochs, report.num_software) == (5, 0)
   assert report.macc is None
@@ -126,13 +74,19 @@ def _assert_same_numbers(text: StReport, info: StReport) -> None:
     assert shapes[0] == shapes[1]
 
 
-@pytest.mark.parametrize('text, info', [(GENERATE, INFO), (NEWER, NEWER_INFO)])
+@pytest.mark.parametrize(
+  'text, info',
+  [
+    (st_report_files.GENERATE, st_report_files.INFO),
+    (st_report_files.NEWER, st_report_files.NEWER_INFO),
+  ],
+)
 def test_text_and_json_of_one_run_say_the_same(text, info):
-  _assert_same_numbers(_only(text), _only(info))
+  _assert_same_numbers(st_report_files.only(text), st_report_files.only(info))
 
 
 def test_a_log_without_title_has_a_report_for_each_run():
-  compiled, validated = st_report.read(LOG)
+  compiled, validated = st_report.read(st_report_files.LOG)
   assert (compiled.kind, compiled.command) == (NPU, 'generate')
   assert (compiled.num_epochs, compiled.num_hybrid) == (5, 0)
   # The summary counts what the compiler made of the network.
@@ -145,22 +99,22 @@ def test_a_log_without_title_has_a_report_for_each_run():
 
 @pytest.mark.slow
 def test_a_run_that_breaks_off_hides_no_other(tmp_path):
-  text = LOG.read_text()
+  text = st_report_files.LOG.read_text()
   cut = text.index('Memory usage information')
   path = tmp_path / 'log.txt'
   path.write_text(f'{text[:cut]}\nelapsed time (GENERATE): 1.000s\n{text}')
-  done = _read(path)
+  done = st_report_files.run(path)
   commands.assert_refused(done, f'{path}, run 1: breaks off before the memory')
   assert f'{path}, run 2' in done.stdout
   assert f'{path}, run 3' in done.stdout
-  done = _read(path, '--run=2')
+  done = st_report_files.run(path, '--run=2')
   assert done.returncode == 0, done.stderr
-  done = _read(path, '--run=4')
+  done = st_report_files.run(path, '--run=4')
   commands.assert_refused(done, 'has 3 runs, no run 4')
 
 
 def test_a_title_glued_to_its_command_belongs_to_it(tmp_path):
-  text = LOG.read_text().replace(
+  text = st_report_files.LOG.read_text().replace(
     'tflite --target', 'tfliteST Edge AI Core v4.0.0-20500 1\n--target'
   )
   path = tmp_path / 'log.txt'
@@ -171,43 +125,48 @@ def test_a_title_glued_to_its_command_belongs_to_it(tmp_path):
 
 
 def test_layer_names_of_2_1_are_read(tmp_path):
-  path = _changed(
+  path = st_report_files.changed(
     tmp_path,
-    GENERATE,
+    st_report_files.GENERATE,
     ('image0 ()', 'image0 (Input, )'),
     ('(CONV_2D)', '(Conv2D, CONV_2D)'),
   )
-  report = _only(path)
-  assert report.operators == OPERATORS
+  report = st_report_files.only(path)
+  assert report.operators == st_report_files.OPERATORS
   assert report.inputs == (End((1, 36, 36, 3), ''),)
 
 
 def test_several_outputs_are_the_layers_that_none_reads(tmp_path):
-  path = _changed(
+  path = st_report_files.changed(
     tmp_path,
-    GENERATE,
+    st_report_files.GENERATE,
     ('1,296                   nl_4_nl', '1,296                    pool_3'),
   )
-  report = _only(path)
+  report = st_report_files.only(path)
   assert [end.shape for end in report.outputs] == [(1, 9, 9, 16), (1, 16)]
 
 
 def test_other_widths_and_units_are_read(tmp_path):
-  path = _changed(
+  path = st_report_files.changed(
     tmp_path,
-    GENERATE,
+    st_report_files.GENERATE,
     ('8.859 kB', '8.859 KiB'),
     ('\t', '    '),
     ('       ', '    '),
   )
-  report = _only(path)
+  report = st_report_files.only(path)
   assert report.activations_bytes == 9_072
   assert report.pools == _POOLS
 
 
 @pytest.mark.slow
 def test_the_command_prints_a_table_and_passes_our_network():
-  done = _read(GENERATE, NEWER, INFO, LOG)
+  done = st_report_files.run(
+    st_report_files.GENERATE,
+    st_report_files.NEWER,
+    st_report_files.INFO,
+    st_report_files.LOG,
+  )
   assert done.returncode == 0, done.stderr
   lines = [line.strip() for line in done.stdout.splitlines()]
   epochs = 'epochs        5: 5 in hardware, 0 in software, 0 in both'
@@ -217,9 +176,9 @@ def test_the_command_prints_a_table_and_passes_our_network():
   assert lines.count('activations   9,072 B (8.859 kB)') == 4
   pool = 'npuRAM5       0x342E0000  9,072 of 458,752 B (1.98 %)'
   assert lines.count(pool) == 4
-  assert f'{LOG}, run 2' in lines
+  assert f'{st_report_files.LOG}, run 2' in lines
   assert 'on the board  0.086 ms' in lines
-  done = _read(LOG, '--run=1')
+  done = st_report_files.run(st_report_files.LOG, '--run=1')
   assert done.returncode == 0
   assert 'on the board' not in done.stdout
 
@@ -229,11 +188,11 @@ def test_the_command_prints_a_table_and_passes_our_network():
 
 @pytest.mark.slow
 def test_a_run_without_npu_is_named():
-  report = _only(WITHOUT_NPU)
+  report = st_report_files.only(st_report_files.WITHOUT_NPU)
   assert (report.kind, report.num_epochs) == (CPU, None)
   assert (report.macc, report.rewritten_macc) == (2_490_976, 2_437_280)
-  assert report.operators == OPERATORS
-  done = _read(WITHOUT_NPU)
+  assert report.operators == st_report_files.OPERATORS
+  done = st_report_files.run(st_report_files.WITHOUT_NPU)
   commands.assert_refused(
     done, 'compiled for the Cortex-M55: --st-neural-art was missing'
   )
@@ -249,8 +208,8 @@ def test_c_info_of_a_run_without_npu_is_named(tmp_path):
     for pool in info['memory_pools']:
       pool.update(address='NULL', size_bytes=-1)
 
-  path = _changed_info(tmp_path, change)
-  report = _only(path)
+  path = st_report_files.changed_info(tmp_path, change)
+  report = st_report_files.only(path)
   assert (report.kind, report.num_epochs, report.pools) == (CPU, None, ())
   assert report.rewritten_macc == 70
   (line,) = st_report_check.software(report)
@@ -278,148 +237,17 @@ def test_constants_in_the_layers_are_no_inputs(tmp_path):
 
 
 def test_c_info_that_validate_wrote_is_named(tmp_path):
-  path = _changed_info(tmp_path, lambda info: info.pop('graphs'))
+  path = st_report_files.changed_info(tmp_path, lambda info: info.pop('graphs'))
   with pytest.raises(InputError, match=r'written by `validate`.*`generate`'):
     st_report.read(path)
-
-
-# --- Epochs that are not in hardware -----------------------------------------
-
-_NEW_SOFTWARE = (
-  ('(SW) epochs                         0', '(SW) epochs 1'),
-  ('| epoch_6  |  HW  |         |', '| epoch_6  |  SW  | Softmax |'),
-)
-_NEW_HYBRID = (
-  ('software and hardware)  0', 'software and hardware)  1'),
-  ('| epoch_2  |  HW  |         |', '| epoch_2  | Hybrid |  Cast  |'),
-)
-
-
-@pytest.mark.slow
-def test_an_epoch_in_software_fails_in_the_wording_of_2_2():
-  done = _read(SOFTWARE)
-  commands.assert_refused(
-    done,
-    '1 of 5 epochs in software, whole or in part: epoch 5 ReduceMean',
-  )
-  assert len(done.stderr.splitlines()) == 1
-
-
-@pytest.mark.parametrize(
-  'pairs, line',
-  [
-    (_NEW_SOFTWARE, '1 of 5 epochs in software: epoch 6 Softmax'),
-    (_NEW_HYBRID, '1 of 5 epochs partly in software: epoch 2 Cast'),
-    # The list has the last word.
-    (_NEW_SOFTWARE[1:], '1 of 5 epochs in software: epoch 6 Softmax'),
-    (_NEW_SOFTWARE[:1], '1 of 5 epochs in software: not named'),
-  ],
-)
-def test_an_epoch_in_software_fails_in_the_wording_of_3_0(
-  tmp_path, pairs, line
-):
-  assert _failures(_changed(tmp_path, NEWER, *pairs)) == [line]
-
-
-def test_an_epoch_in_software_fails_in_c_info(tmp_path):
-  def change(info):
-    info['graphs'][0]['nodes'][2]['mapping'] = 'NODE_SW'
-
-  failures = _failures(_changed_info(tmp_path, change))
-  assert failures == ['1 of 5 epochs in software: epoch 2 Conv2D']
-
-
-def test_an_epoch_without_a_kind_is_hybrid_as_in_the_json(tmp_path):
-  # Of real runs of 2.2: `??` in the text, NODE_SW_HW in the JSON.
-  text = _only(
-    _changed(tmp_path, GENERATE, ('epoch 3       HW', 'epoch 3  ??'))
-  )
-
-  def change(info):
-    info['graphs'][0]['nodes'][3]['mapping'] = 'NODE_SW_HW'
-
-  info = _only(_changed_info(tmp_path, change))
-  for report in (text, info):
-    assert (report.num_software, report.num_hybrid) == (0, 1)
-    assert [epoch.name for epoch in report.not_hardware] == ['epoch 3']
-    (line,) = st_report_check.software(report)
-    assert line.startswith('1 of 5 epochs partly in software')
-
-
-# --- Another network ---------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-  'pairs, line',
-  [
-    (
-      [('macc=2,490,976', 'macc=2,490,975')],
-      '2,490,975 MACC, 2,490,976 in the TFLite file',
-    ),
-    (
-      [('weights=9,904', 'weights=49,184')],
-      '49,184 bytes of weights, 9,904 in the TFLite file',
-    ),
-    (
-      [('weights:      9.845 kB', 'weights:      9.571 kB')],
-      '9,801 bytes of compiled weights, 9,904 in the TFLite file',
-    ),
-    (
-      [('[b:1,h:36,w:36,c:3]', '[b:1,h:64,w:64,c:3]')],
-      'input [1x64x64x3], int8[1x36x36x3] in the TFLite file',
-    ),
-    (
-      [('[b:1,c:16]', '[b:1,c:10]')],
-      'output [1x10], int8[1x16] in the TFLite file',
-    ),
-    (
-      [('pool_5 (MEAN)', 'pool_5 (AVERAGE_POOL_2D)')],
-      'operators CONV_2D, MAX_POOL_2D, CONV_2D, MAX_POOL_2D, CONV_2D, '
-      'AVERAGE_POOL_2D; in the TFLite file CONV_2D, MAX_POOL_2D, CONV_2D, '
-      'MAX_POOL_2D, CONV_2D, MEAN',
-    ),
-    (
-      [('pool_1 (MAX_POOL_2D)', 'pool_1 ()')],
-      '5 operators, 6 in the TFLite file',
-    ),
-  ],
-)
-def test_another_network_fails(tmp_path, pairs, line):
-  assert _failures(_changed(tmp_path, GENERATE, *pairs)) == [line]
-
-
-@pytest.mark.slow
-def test_the_command_fails_on_another_network(tmp_path):
-  path = _changed(tmp_path, GENERATE, ('macc=2,490,976', 'macc=2,490,975'))
-  done = _read(path, INFO)
-  commands.assert_refused(
-    done, f'error: {path}: 2,490,975 MACC, 2,490,976 in the TFLite file'
-  )
-  assert len(done.stderr.splitlines()) == 1
-
-
-def test_channels_first_is_the_same_network(tmp_path):
-  def change(info):
-    info['buffers'][0]['shape'] = [1, 3, 36, 36]
-    info['memory_footprint']['weights'] = 10_000  # scales and padding added
-
-  assert _failures(_changed_info(tmp_path, change)) == []
-
-
-def test_another_type_of_input_fails(tmp_path):
-  def change(info):
-    info['buffers'][0]['format'] = 'STAI_FORMAT_U8'
-
-  failures = _failures(_changed_info(tmp_path, change))
-  assert failures == [
-    'input uint8[1x36x36x3], int8[1x36x36x3] in the TFLite file'
-  ]
 
 
 # --- Files that are no reports -----------------------------------------------
 
 
-@pytest.mark.parametrize('path', [GENERATE, NEWER])
+@pytest.mark.parametrize(
+  'path', [st_report_files.GENERATE, st_report_files.NEWER]
+)
 def test_a_report_cut_at_any_line_is_refused_or_whole(tmp_path, path):
   lines = path.read_text().splitlines(keepends=True)
   cut = tmp_path / path.name
@@ -427,7 +255,7 @@ def test_a_report_cut_at_any_line_is_refused_or_whole(tmp_path, path):
   for number in range(len(lines)):
     cut.write_text(''.join(lines[:number]))
     try:
-      assert _only(cut) == _only(path), number
+      assert st_report_files.only(cut) == st_report_files.only(path), number
     except InputError as error:
       assert 'breaks off' in str(error) or 'no report' in str(error)
       num_refused += 1
@@ -436,8 +264,8 @@ def test_a_report_cut_at_any_line_is_refused_or_whole(tmp_path, path):
 
 
 def test_c_info_cut_anywhere_is_refused(tmp_path):
-  content = INFO.read_bytes().rstrip()
-  cut = tmp_path / INFO.name
+  content = st_report_files.INFO.read_bytes().rstrip()
+  cut = tmp_path / st_report_files.INFO.name
   for length in range(0, len(content), 7):
     cut.write_bytes(content[:length])
     with pytest.raises(InputError, match=r'broken JSON|no report'):
@@ -469,7 +297,7 @@ def test_an_unknown_kind_of_epoch_is_refused(tmp_path):
   def change(info):
     info['graphs'][0]['nodes'][2]['mapping'] = 'NODE_MOON'
 
-  path = _changed_info(tmp_path, change)
+  path = st_report_files.changed_info(tmp_path, change)
   with pytest.raises(InputError, match='NODE_MOON'):
     st_report.read(path)
 
@@ -478,17 +306,21 @@ def test_an_unknown_kind_of_epoch_is_refused(tmp_path):
 def test_missing_and_damaged_files_are_refused(tmp_path):
   done = commands.run('tools.read_st_report')
   commands.assert_refused(done, 'name a network_*_report.txt')
-  done = _read(tmp_path / 'none.txt')
+  done = st_report_files.run(tmp_path / 'none.txt')
   commands.assert_refused(done, 'none.txt: no such file')
-  done = _read(GENERATE, model=GENERATE)
-  commands.assert_refused(done, f'{GENERATE}: bytes 4 to 7')
+  done = st_report_files.run(
+    st_report_files.GENERATE, model=st_report_files.GENERATE
+  )
+  commands.assert_refused(done, f'{st_report_files.GENERATE}: bytes 4 to 7')
 
 
 # --- Reports that ST's tool wrote --------------------------------------------
 
 
 def test_a_real_report_of_these_operators_is_read():
-  report = _only(commands.n6_real('st_2.2.0_twin_generate_report.txt'))
+  report = st_report_files.only(
+    commands.n6_real('st_2.2.0_twin_generate_report.txt')
+  )
   assert (report.num_epochs, report.num_software) == (5, 0)
   assert (report.macc, report.weights_bytes) == (2_490_976, 9_904)
   assert (report.compiled_weights_bytes, report.activations_bytes) == (
@@ -503,7 +335,7 @@ def test_a_real_report_of_these_operators_is_read():
 
 def test_a_real_run_without_npu_is_named():
   path = commands.n6_real('st_2.2.0_analyze_without_st_neural_art.txt')
-  report = _only(path)
+  report = st_report_files.only(path)
   assert (report.kind, report.num_epochs) == (CPU, None)
   assert (report.macc, report.rewritten_macc) == (125_137_384, 122_722_536)
   assert report.activations_bytes == 608_452
@@ -515,8 +347,10 @@ def test_a_real_run_without_npu_is_named():
 
 
 def test_real_text_and_json_of_one_run_say_the_same():
-  text = _only(commands.n6_real('st_2.1.0_same_network_generate_report.txt'))
-  info = _only(commands.n6_real('st_2.1.0_c_info.json'))
+  text = st_report_files.only(
+    commands.n6_real('st_2.1.0_same_network_generate_report.txt')
+  )
+  info = st_report_files.only(commands.n6_real('st_2.1.0_c_info.json'))
   _assert_same_numbers(text, info)
   assert (info.num_epochs, info.num_software) == (56, 1)
   assert info.not_hardware == (Epoch('epoch 56', 'SW', 'Softmax'),)
