@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rppg_tf.data import labels, ubfc
-from tools import check_labels
+from tools.studies import labels as label_study
 
 _GROUND_TRUTH = Path(__file__).parents[3] / 'shared' / 'ubfc_ground_truth'
 
@@ -132,7 +132,7 @@ def test_bad_input():
   not _GROUND_TRUTH.is_dir(), reason=f'{_GROUND_TRUTH} is not there'
 )
 def test_real_files_agree_with_the_spectrum(capsys):
-  assert check_labels.print_table(str(_GROUND_TRUTH)) <= 1.6
+  assert label_study.print_table(str(_GROUND_TRUTH)) <= 1.6
   rows = capsys.readouterr().out.splitlines()
   assert len(rows) == 1 + 28 + 1
   for row in rows[1:-1]:
@@ -141,12 +141,12 @@ def test_real_files_agree_with_the_spectrum(capsys):
 
 def test_spectral_rate():
   time_s = _uniform(10)
-  assert abs(check_labels.spectral_rate_bpm(_ppg(72, time_s), 30) - 72) < 0.2
+  assert abs(label_study.spectral_rate_bpm(_ppg(72, time_s), 30) - 72) < 0.2
 
 
 def test_check_labels_without_files(tmp_path):
   with pytest.raises(ubfc.RecordingError, match='no subject'):
-    check_labels.print_table(str(tmp_path))
+    label_study.print_table(str(tmp_path))
 
 
 @pytest.mark.parametrize('rate_bpm', [45.0, 50.0, 55.0])

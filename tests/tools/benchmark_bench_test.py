@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.support import commands
-from tools import benchmark
+from tools.benchmarks import targets
 
 pytestmark = pytest.mark.bench
 
@@ -43,6 +43,6 @@ def test_every_figure_is_there_and_positive(figures):
 
 @pytest.mark.parametrize('index', range(_NUM_TARGETS))
 def test_target(figures, index):
-  targets = benchmark.targets(figures)
-  assert len(targets) == _NUM_TARGETS
-  assert targets[index].is_met, targets[index]
+  found = targets.targets(figures)
+  assert len(found) == _NUM_TARGETS
+  assert found[index].is_met, found[index]

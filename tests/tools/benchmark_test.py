@@ -16,8 +16,7 @@ from rppg_tf.video import mjpeg_writer
 from rppg_tf.video.reader import VideoReader
 from tests.support import commands
 from tests.support.fake_recordings import RATE_HZ, write_recording
-from tools import benchmark
-from tools.benchmarks import build, process, scale, training
+from tools.benchmarks import build, process, scale, targets, training
 
 _NUM_FRAMES = 10
 _NUM_WINDOWS = _NUM_FRAMES - 7
@@ -153,13 +152,13 @@ def _unaligned(table: str) -> list[str]:
 
 
 def test_targets_and_table():
-  found = benchmark.targets(_FIGURES)
+  found = targets.targets(_FIGURES)
   values = [target.value for target in found]
   assert values == [30, 373248 / 11693, 2, 6, None, 1.01, 15]
   assert [target.by_cpu for target in found][:5] == [40, None, None, 6.5, None]
   met = [target.is_met for target in found]
   assert met == [True, False, True, True, False, False, True]
-  lines = _unaligned(benchmark.table(_FIGURES))
+  lines = _unaligned(targets.table(_FIGURES))
   assert lines[2] == '| build, frames/s / plain | ≥ 25 | 30 | met | 40 |'
   assert lines[6].endswith('plain_pytorch | ≥ 20 | - | not met | - |')
   assert '| plain_bytes_per_frame | 373,248 |' in lines
