@@ -130,7 +130,6 @@ def _errors(run_dir: pathlib.Path) -> dict:
     run_directory.input_quantisation(run_dir),
   )
   collected = runs.collect(run_dir, _DATA_DIR.value, subjects, {'model': model})
-  windows.check_any(collected.rows)
   errors = windows.errors(collected.rows, 'model')
   metrics = files.read_json(run_dir / run_directory.METRICS)
   return {

@@ -14,6 +14,7 @@ patches.json, patches.md and patches.png.
 
 import pathlib
 
+import pandas
 from absl import flags
 
 from rppg_tf import files, run_directory
@@ -65,7 +66,9 @@ def main() -> None:
   )
   # Before all the work: it is read again for the table.
   tables.groups_of_rows(
-    [{'subject': test['subject'].decode()} for test in case.tests],
+    pandas.DataFrame(
+      {'subject': [test['subject'].decode() for test in case.tests]}
+    ),
     _RECORDINGS_DIR.value,
   )
   rows = {}

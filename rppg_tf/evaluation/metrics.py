@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from rppg_tf.signals import spectrum
 
@@ -14,7 +15,7 @@ _BOOTSTRAP_DRAWS = 2000
 
 
 def heart_rate_errors(
-  reference_bpm: np.ndarray, estimate_bpm: np.ndarray
+  reference_bpm: npt.ArrayLike, estimate_bpm: npt.ArrayLike
 ) -> dict[str, float]:
   """Summarises the errors over windows.
 

@@ -6,6 +6,7 @@ By subject is how a model is judged. By window is leaky: see window_split.
 import pathlib
 
 import numpy as np
+import pandas
 
 from rppg_tf import files, run_directory
 from rppg_tf.data import dataset, provenance
@@ -70,8 +71,7 @@ def _by_subject(config: EvaluateConfig) -> Evaluation:
       run_dir, config.data_dir, subjects, {**forms, **baselines.estimators()}
     )
     collected.add(found)
-    validation += _validation_rows(config, run_dir, forms, found.rows)
-  windows.check_any(collected.rows)
+    validation += _validation_parts(config, run_dir, forms, found.parts)
   threshold = _threshold(config, list(forms)[-1], validation)
   names = [*forms, *baselines.estimators(), 'train_mean']
   title = f'{split}: {num_subjects} {_SPLIT_WORDS[split]}, 10 s windows, BPM'
@@ -80,34 +80,37 @@ def _by_subject(config: EvaluateConfig) -> Evaluation:
   return _pooled(config, title, names, collected, threshold)
 
 
-def _validation_rows(
-  config: EvaluateConfig, run_dir: pathlib.Path, forms: dict, rows: list[dict]
-) -> list[dict]:
+def _validation_parts(
+  config: EvaluateConfig,
+  run_dir: pathlib.Path,
+  forms: dict,
+  parts: list[pandas.DataFrame],
+) -> list[pandas.DataFrame]:
   """Returns the windows that the confidence threshold is chosen on.
 
   Of the form that is nearest to what the board runs; none with --split=all.
 
   Args:
-    config: says whose windows `rows` are.
+    config: says whose windows `parts` are.
     run_dir: has the validation subjects.
     forms: estimators by name.
-    rows: of the subjects that are tested.
+    parts: windows of the subjects that are tested, by recording.
   """
   form = list(forms)[-1]
   if config.tested == 'validation':
-    return rows
+    return parts
   subjects = files.read_json(run_dir / run_directory.SPLIT)
   subjects = subjects.get('validation', [])
-  known = rows and f'{form}_confidence' in rows[0]
+  known = any(f'{form}_confidence' in part for part in parts)
   if config.tested == 'all' or not known or not subjects:
     return []
   return runs.collect(
     run_dir, config.data_dir, subjects, {form: forms[form]}
-  ).rows
+  ).parts
 
 
 def _threshold(
-  config: EvaluateConfig, form: str, rows: list[dict]
+  config: EvaluateConfig, form: str, parts: list[pandas.DataFrame]
 ) -> dict | None:
   """Chooses the confidence threshold on validation windows, writes it.
 
@@ -120,14 +123,16 @@ def _threshold(
   path = config.root_dir / run_directory.CONFIDENCE
   if config.tested == 'all':
     return files.read_json(path) if path.is_file() else None
-  if not rows or f'{form}_confidence' not in rows[0]:
+  if not any(len(part) for part in parts):
+    return None
+  rows = windows.joined(parts)
+  if f'{form}_confidence' not in rows:
     return None
   chosen = confidence.choose_threshold(
-    windows.column(rows, f'{form}_confidence'),
+    rows[f'{form}_confidence'].to_numpy(),
     windows.absolute_error_bpm(rows, form),
   )
-  subjects = {row['subject'] for row in rows}
-  chosen |= {'form': form, 'subjects': len(subjects)}
+  chosen |= {'form': form, 'subjects': rows['subject'].nunique()}
   files.write_json(path, chosen)
   return chosen
 
@@ -183,29 +188,31 @@ def _first_rate_text(first_rates_s: list[int]) -> str:
   )
 
 
-def _origins(config: EvaluateConfig, rows: list[dict]) -> dict[str, str]:
+def _origins(config: EvaluateConfig, rows: pandas.DataFrame) -> dict[str, str]:
   """Returns where the recordings come from that the windows are of."""
   # All folds have the flags of the first.
   geometry = run_directory.read_flags(config.run_dirs[0])['roi_geometry']
   known = dataset.origins(config.data_dir, geometry)
-  subjects = dict.fromkeys(row['subject'] for row in rows)
-  return {name: known.get(name, provenance.UNKNOWN) for name in subjects}
+  return {
+    name: known.get(name, provenance.UNKNOWN)
+    for name in rows['subject'].unique()
+  }
 
 
-def _summary(rows: list[dict], groups: dict, name: str) -> dict:
+def _summary(rows: pandas.DataFrame, groups: dict, name: str) -> dict:
   """Returns all errors of one estimator."""
   summary = windows.summarise(rows, name)
   summary |= tables.errors_by_group(groups, name)
-  if f'{name}_confidence' in rows[0]:
+  if f'{name}_confidence' in rows:
     summary['coverage'] = confidence.errors_by_coverage(
-      windows.column(rows, f'{name}_confidence'),
+      rows[f'{name}_confidence'].to_numpy(),
       windows.absolute_error_bpm(rows, name),
     )
   return summary
 
 
 def _confidence_text(
-  summaries: dict, rows: list[dict], threshold: dict | None
+  summaries: dict, rows: pandas.DataFrame, threshold: dict | None
 ) -> list[str]:
   """Returns paragraphs on what withholding estimates buys."""
   coverages = {
@@ -227,7 +234,7 @@ def _confidence_text(
     ]
   form = list(coverages)[-1]
   here = confidence.errors_at_threshold(
-    windows.column(rows, f'{form}_confidence'),
+    rows[f'{form}_confidence'].to_numpy(),
     windows.absolute_error_bpm(rows, form),
     threshold['threshold'],
   )
@@ -261,7 +268,6 @@ def _by_window(config: EvaluateConfig) -> Evaluation:
   """Evaluates a run of the leaky protocol."""
   runs.check_split_by(config.root_dir, 'window')
   rows = runs.collect_split_by_window(config.root_dir, config.data_dir)
-  windows.check_any(rows)
   summaries = {
     name: windows.summarise(rows, name)
     for name in ('model', *baselines.METHODS, 'subject_mean', 'train_mean')

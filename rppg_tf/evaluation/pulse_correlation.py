@@ -5,6 +5,7 @@ pulse from a worse one.
 """
 
 import numpy as np
+import pandas
 
 from rppg_tf.evaluation import metrics, windows
 from rppg_tf.inference import estimates as inference_estimates
@@ -12,8 +13,10 @@ from rppg_tf.inference.estimates import Estimates
 from rppg_tf.signals import resampling
 
 
-def window_rows(recording: dict, estimates: dict[str, Estimates]) -> list[dict]:
-  """Returns evaluation.window_rows with NAME_pulse_r where NAME has a pulse.
+def window_rows(
+  recording: dict, estimates: dict[str, Estimates]
+) -> pandas.DataFrame:
+  """Returns windows.window_rows with NAME_pulse_r where NAME has a pulse.
 
   NAME_pulse_r is Pearson's correlation of pulse and PPG over the 10 s, NaN
   where one of them stands still.
@@ -35,19 +38,19 @@ def window_rows(recording: dict, estimates: dict[str, Estimates]) -> list[dict]:
     if estimate.pulse is None:
       continue
     pulse = inference_estimates.pulse_windows(estimate.pulse)
-    for row, window in zip(rows, known, strict=True):
-      row[f'{name}_pulse_r'] = metrics.pearson_r(pulse[window], ppg[window])
+    rows[f'{name}_pulse_r'] = [
+      metrics.pearson_r(pulse[window], ppg[window]) for window in known
+    ]
   return rows
 
 
-def summarise(rows: list[dict], name: str) -> dict:
-  """Returns evaluation.summarise with pulse_r, the mean over windows.
+def summarise(rows: pandas.DataFrame, name: str) -> dict:
+  """Returns windows.summarise with pulse_r, the mean over windows.
 
   Without pulse_r if the estimator has no pulse.
   """
   summary = windows.summarise(rows, name)
-  if f'{name}_pulse_r' in rows[0]:
-    correlations = windows.column(rows, f'{name}_pulse_r')
-    finite = correlations[np.isfinite(correlations)]
+  if f'{name}_pulse_r' in rows:
+    finite = rows[f'{name}_pulse_r'].dropna().to_numpy()
     summary['pulse_r'] = float(np.mean(finite)) if finite.size else 0.0
   return summary

@@ -1,10 +1,10 @@
 """What an evaluation found, as values, files and text."""
 
-import csv
 import dataclasses
-import io
 import pathlib
 from typing import Any
+
+import pandas
 
 from rppg_tf import files, run_directory
 
@@ -17,14 +17,14 @@ class Evaluation:
     summaries: by estimator, as windows.summarise gives them.
     about: what evaluation.json says beside: protocol, confidence threshold,
       errors by window length.
-    rows: one for each window, as windows.csv has them.
+    rows: one for each window, as windows.csv has them (windows.window_rows).
     text: the tables that `rppg_tf.evaluate` prints.
     origins: where the recordings come from, by subject (data.provenance).
   """
 
   summaries: dict[str, dict[str, Any]]
   about: dict[str, Any]
-  rows: list[dict[str, Any]]
+  rows: pandas.DataFrame
   text: str
   origins: dict[str, str]
 
@@ -34,10 +34,5 @@ class Evaluation:
     files.write_json(
       json_path.with_name(run_directory.PROVENANCE), self.origins
     )
-    text = io.StringIO()
-    writer = csv.DictWriter(text, self.rows[0].keys(), lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(self.rows)
-    files.write_bytes(
-      json_path.with_name(run_directory.WINDOWS), text.getvalue().encode()
-    )
+    text = self.rows.to_csv(index=False, na_rep='nan', lineterminator='\n')
+    files.write_bytes(json_path.with_name(run_directory.WINDOWS), text.encode())

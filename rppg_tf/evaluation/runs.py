@@ -7,6 +7,7 @@ pooled windows.
 import dataclasses
 import pathlib
 
+import pandas
 import tqdm
 
 from rppg_tf import contract, files, run_directory
@@ -30,25 +31,35 @@ from rppg_tf.signals import readout
 
 @dataclasses.dataclass
 class Collected:
-  """What one pass over recordings gives; lists grow by recording.
+  """What passes over recordings give, recording by recording.
 
   Attributes:
-    rows: of evaluation.window_rows.
-    length_rows: of window_lengths.window_rows.
+    parts: of windows.window_rows.
+    length_parts: of window_lengths.window_rows.
     beat_rows: of beat_errors.recording_rows.
     first_rates_s: when the beats of a model's last variant first said a rate
       that is reported; 10 if they did not before.
   """
 
-  rows: list[dict] = dataclasses.field(default_factory=list)
-  length_rows: list[dict] = dataclasses.field(default_factory=list)
+  parts: list[pandas.DataFrame] = dataclasses.field(default_factory=list)
+  length_parts: list[pandas.DataFrame] = dataclasses.field(default_factory=list)
   beat_rows: list[dict] = dataclasses.field(default_factory=list)
   first_rates_s: list[int] = dataclasses.field(default_factory=list)
 
+  @property
+  def rows(self) -> pandas.DataFrame:
+    """Of all recordings; InputError if there is none."""
+    return windows.joined(self.parts)
+
+  @property
+  def length_rows(self) -> pandas.DataFrame:
+    """Of all recordings; InputError if there is none."""
+    return windows.joined(self.length_parts)
+
   def add(self, other: 'Collected') -> None:
     """Appends what another pass gave."""
-    self.rows += other.rows
-    self.length_rows += other.length_rows
+    self.parts += other.parts
+    self.length_parts += other.length_parts
     self.beat_rows += other.beat_rows
     self.first_rates_s += other.first_rates_s
 
@@ -110,14 +121,18 @@ def collect(
   for recording, estimates in _estimated(
     run_dir, data_dir, subjects, estimators
   ):
-    collected.rows += windows.window_rows(recording, estimates, mean_bpm)
-    collected.length_rows += window_lengths.window_rows(recording, estimates)
+    collected.parts.append(windows.window_rows(recording, estimates, mean_bpm))
+    collected.length_parts.append(
+      window_lengths.window_rows(recording, estimates)
+    )
     collected.beat_rows += beat_errors.recording_rows(recording, estimates)
     collected.first_rates_s += _first_rates_s(estimates)
   return collected
 
 
-def collect_split_by_window(run_dir: pathlib.Path, data_dir: str) -> list[dict]:
+def collect_split_by_window(
+  run_dir: pathlib.Path, data_dir: str
+) -> pandas.DataFrame:
   """Returns window_split.window_rows of a run of --split_by=window."""
   values = run_directory.read_flags(run_dir)
   shape = clips.clip_shape(
@@ -127,17 +142,16 @@ def collect_split_by_window(run_dir: pathlib.Path, data_dir: str) -> list[dict]:
     *loading.load_float(run_dir),
     run_directory.input_quantisation(run_dir),
   )
-  rows = []
-  for recording, estimates in _estimated(
-    run_dir,
-    data_dir,
-    subjects_of(run_dir, data_dir, 'test'),
-    {'model': model, **baselines.estimators()},
-  ):
-    rows += window_split.window_rows(
-      recording, estimates, shape, _training_mean_bpm(run_dir)
+  mean_bpm = _training_mean_bpm(run_dir)
+  return windows.joined(
+    window_split.window_rows(recording, estimates, shape, mean_bpm)
+    for recording, estimates in _estimated(
+      run_dir,
+      data_dir,
+      subjects_of(run_dir, data_dir, 'test'),
+      {'model': model, **baselines.estimators()},
     )
-  return rows
+  )
 
 
 def _first_rates_s(

@@ -3,8 +3,10 @@
 import json
 import math
 import pathlib
+from collections.abc import Iterable
 
 import numpy as np
+import pandas
 
 from rppg_tf.data import provenance
 from rppg_tf.errors import InputError
@@ -120,12 +122,12 @@ def length_table(summary: dict[str, dict]) -> str:
 
 
 def groups_of_rows(
-  rows: list[dict], recordings_dir: str
-) -> dict[str, dict[str, list[dict]]]:
+  rows: pandas.DataFrame, recordings_dir: str
+) -> dict[str, dict[str, pandas.DataFrame]]:
   """Sorts windows by what the renderer knows of their recordings.
 
   Args:
-    rows: of evaluation.window_rows.
+    rows: of windows.window_rows; `subject` is looked at.
     recordings_dir: the --output_dir of tools.render_recordings.
 
   Returns:
@@ -135,7 +137,7 @@ def groups_of_rows(
   Raises:
     InputError: a subject has no render.json there, or two.
   """
-  subjects = sorted({row['subject'] for row in rows})
+  subjects = sorted(rows['subject'].unique())
   parameters = {
     subject: _render_parameters(pathlib.Path(recordings_dir), subject)
     for subject in subjects
@@ -160,7 +162,7 @@ def groups_of_rows(
 
 
 def errors_by_group(
-  groups: dict[str, dict[str, list[dict]]], name: str
+  groups: dict[str, dict[str, pandas.DataFrame]], name: str
 ) -> dict[str, dict[str, dict]]:
   """Returns the errors of one estimator for every group of rows."""
   return {
@@ -171,12 +173,12 @@ def errors_by_group(
   }
 
 
-def _grouped(rows, label_of: dict[str, str], labels) -> dict[str, list[dict]]:
-  grouped = {
-    label: [row for row in rows if label_of[row['subject']] == label]
-    for label in labels
-  }
-  return {label: members for label, members in grouped.items() if members}
+def _grouped(
+  rows: pandas.DataFrame, label_of: dict[str, str], labels: Iterable[str]
+) -> dict[str, pandas.DataFrame]:
+  label = rows['subject'].map(label_of)
+  members = {name: rows[label == name] for name in labels}
+  return {name: found for name, found in members.items() if len(found)}
 
 
 def _render_parameters(folder: pathlib.Path, subject: str) -> dict:

@@ -6,16 +6,17 @@ weights for 10 s and is not asked.
 """
 
 import numpy as np
+import pandas
 
 from rppg_tf import contract
-from rppg_tf.evaluation import metrics
+from rppg_tf.evaluation import metrics, windows
 from rppg_tf.inference import estimates as inference_estimates
 from rppg_tf.signals import resampling, spectrum
 
 LENGTHS_S = (2.5, 5.0, 10.0, 20.0)
 
 
-def window_rows(recording: dict, estimates: dict) -> list[dict]:
+def window_rows(recording: dict, estimates: dict) -> pandas.DataFrame:
   """Reads the pulse waves of a recording at every length.
 
   Windows end where those of 10 s do, so that shorter ones are of the same
@@ -26,8 +27,8 @@ def window_rows(recording: dict, estimates: dict) -> list[dict]:
     estimates: evaluation.Estimates by name.
 
   Returns:
-    A row for each window with a label: {length_s, reference_bpm, and for each
-    estimator with a pulse its BPM}.
+    A row for each window with a label: subject, length_s, reference_bpm, and
+    for each estimator with a pulse its BPM.
   """
   labels = resampling.to_grid(
     recording['heart_rate_bpm'], recording['timestamp_s']
@@ -37,34 +38,34 @@ def window_rows(recording: dict, estimates: dict) -> list[dict]:
     for name, estimate in estimates.items()
     if estimate.pulse is not None
   }
-  rows = []
+  parts = []
   for length_s in LENGTHS_S:
     length = round(length_s * contract.GRID_RATE_HZ)
     reference = np.mean(
       inference_estimates.pulse_windows(labels, length), axis=1
     )
-    rates = {
-      name: spectrum.peak_bpm(inference_estimates.pulse_windows(pulse, length))
-      for name, pulse in pulses.items()
+    columns = {
+      'length_s': np.full(len(reference), length_s),
+      'reference_bpm': reference,
     }
-    rows += [
-      {'length_s': length_s, 'reference_bpm': float(reference[window])}
-      | {name: float(rate[window]) for name, rate in rates.items()}
-      for window in np.flatnonzero(np.isfinite(reference))
-    ]
-  return rows
+    for name, pulse in pulses.items():
+      columns[name] = spectrum.peak_bpm(
+        inference_estimates.pulse_windows(pulse, length)
+      )
+    known = np.flatnonzero(np.isfinite(reference))
+    parts.append(windows.table(recording, columns, known))
+  return pandas.concat(parts, ignore_index=True)
 
 
-def summarise(rows: list[dict]) -> dict[str, dict]:
+def summarise(rows: pandas.DataFrame) -> dict[str, dict]:
   """Returns heart_rate_errors by name, then by length as text ('2.5')."""
-  names = [n for n in rows[0] if n not in ('length_s', 'reference_bpm')]
-  summary: dict[str, dict] = {name: {} for name in names}
-  for length_s in LENGTHS_S:
-    chosen = [row for row in rows if row['length_s'] == length_s]
-    if chosen:
-      reference = np.array([row['reference_bpm'] for row in chosen])
-      for name in names:
-        summary[name][f'{length_s:g}'] = metrics.heart_rate_errors(
-          reference, np.array([row[name] for row in chosen])
-        )
-  return summary
+  names = rows.columns.drop(['subject', 'length_s', 'reference_bpm'])
+  return {
+    name: {
+      f'{length_s:g}': metrics.heart_rate_errors(
+        of_length['reference_bpm'], of_length[name]
+      )
+      for length_s, of_length in rows.groupby('length_s')
+    }
+    for name in names
+  }

@@ -9,10 +9,12 @@ exists to make that number again, never to judge a model.
 """
 
 import numpy as np
+import pandas
 
 from rppg_tf import contract
 from rppg_tf.data import clips, window_split
 from rppg_tf.data.clips import ClipShape
+from rppg_tf.evaluation import windows
 from rppg_tf.inference import estimates as inference_estimates
 from rppg_tf.inference import estimators
 from rppg_tf.keras_compat import tf
@@ -41,7 +43,7 @@ def window_rows(
   estimates: dict[str, inference_estimates.Estimates],
   shape: ClipShape,
   training_mean_bpm: float,
-) -> list[dict]:
+) -> pandas.DataFrame:
   """Returns a row for each test window of the head's own length.
 
   Pulse waves are read by their highest peak over the 10 s up to the window's
@@ -55,14 +57,15 @@ def window_rows(
     training_mean_bpm: what the training-mean predictor says.
 
   Returns:
-    {subject, time_s, reference_bpm, subject_was_trained_on (1: always),
+    Columns subject, time_s, reference_bpm, subject_was_trained_on (1: always),
     train_mean, subject_mean (the mean of the same person's training windows:
-    what remembering a face comes to), and the BPM by name}.
+    what remembering a face comes to), and the BPM by name. No row of a
+    recording that has no window to test, or none to remember.
   """
   labels, tested, trained, ends = _labelled(recording, shape)
   chosen = np.flatnonzero(tested & (ends + 1 >= contract.WINDOW_SAMPLES))
   if not chosen.size or not np.any(trained):
-    return []
+    return pandas.DataFrame()
   before = ends[chosen, np.newaxis] + np.arange(1 - contract.WINDOW_SAMPLES, 1)
   columns = {
     'time_s': (ends[chosen] + 1) / contract.GRID_RATE_HZ,
@@ -76,12 +79,7 @@ def window_rows(
       columns[name] = estimate.heart_rate_bpm[chosen]
     else:
       columns[name] = spectrum.peak_bpm(estimate.pulse[before])
-  subject = recording['subject'].decode()
-  return [
-    {'subject': subject}
-    | {name: float(values[row]) for name, values in columns.items()}
-    for row in range(len(chosen))
-  ]
+  return windows.table(recording, columns, np.arange(len(chosen)))
 
 
 def _labelled(recording: dict, shape: ClipShape):

@@ -7,6 +7,7 @@ frames, causally. An estimate is made of the last 10 s, every second.
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import pandas
 
 from rppg_tf import contract
 from rppg_tf.errors import InputError
@@ -53,7 +54,7 @@ def evaluate(
   mode: str,
   estimators: dict[str, inference_estimates.Estimator],
   training_mean_bpm: float,
-) -> list[dict]:
+) -> pandas.DataFrame:
   """Runs every estimator on every recording.
 
   Args:
@@ -68,26 +69,31 @@ def evaluate(
   Raises:
     InputError: there is no window with a label.
   """
-  rows = []
-  for recording, estimates in estimated(examples, mode, estimators):
-    rows += window_rows(recording, estimates, training_mean_bpm)
-  check_any(rows)
-  return rows
+  return joined(
+    window_rows(recording, estimates, training_mean_bpm)
+    for recording, estimates in estimated(examples, mode, estimators)
+  )
 
 
-def check_any(rows: list[dict]) -> None:
-  """Refuses an evaluation without a window."""
-  if not rows:
+def joined(parts: Iterable[pandas.DataFrame]) -> pandas.DataFrame:
+  """Returns the rows of several recordings.
+
+  Raises:
+    InputError: there is none.
+  """
+  parts = [part for part in parts if len(part)]
+  if not parts:
     raise InputError(
       'no window of 10 s with a label in these recordings; give longer ones'
     )
+  return pandas.concat(parts, ignore_index=True)
 
 
 def window_rows(
   recording: dict,
   estimates: dict[str, inference_estimates.Estimates],
   training_mean_bpm: float,
-) -> list[dict]:
+) -> pandas.DataFrame:
   """Returns a row for each window that has a label.
 
   Args:
@@ -96,29 +102,41 @@ def window_rows(
     training_mean_bpm: what the training-mean predictor says.
 
   Returns:
-    {subject, time_s, reference_bpm, train_mean, and for each estimator its
-    BPM; where it has a pulse, that is read by beats (signals/readout.py),
+    Columns subject, time_s, reference_bpm, train_mean, and for each estimator
+    its BPM; where it has a pulse, that is read by beats (signals/readout.py),
     beside NAME_spectrum, the BPM of the spectrum, NAME_snr_db and
-    NAME_confidence, the signal quality}.
+    NAME_confidence, the signal quality. All but the first are float64.
   """
   reference = reference_bpm(
     recording['heart_rate_bpm'], recording['timestamp_s']
   )
+  starts_s = np.arange(len(reference)) * contract.WINDOW_STRIDE_S
   columns = {
+    'time_s': starts_s + contract.WINDOW_S,
     'reference_bpm': reference,
     'train_mean': np.full(len(reference), training_mean_bpm),
   }
   for name, estimate in estimates.items():
     columns |= estimator_columns(name, estimate, reference)
-  subject = recording['subject'].decode()
-  return [
-    {
-      'subject': subject,
-      'time_s': float(window * contract.WINDOW_STRIDE_S + contract.WINDOW_S),
-    }
-    | {name: float(values[window]) for name, values in columns.items()}
-    for window in np.flatnonzero(np.isfinite(reference))
-  ]
+  return table(recording, columns, np.flatnonzero(np.isfinite(reference)))
+
+
+def table(
+  recording: dict, columns: dict[str, np.ndarray], chosen: np.ndarray
+) -> pandas.DataFrame:
+  """Returns some windows of a recording as rows, its subject in front.
+
+  Args:
+    recording: an example of tfds_ubfc as NumPy.
+    columns: values [windows] by name.
+    chosen: which windows, int [rows].
+  """
+  values = {
+    name: np.asarray(column[chosen], np.float64)
+    for name, column in columns.items()
+  }
+  subject = [recording['subject'].decode()] * len(chosen)
+  return pandas.DataFrame({'subject': subject} | values)
 
 
 def estimator_columns(
@@ -161,7 +179,7 @@ def estimator_columns(
   return columns
 
 
-def summarise(rows: list[dict], name: str) -> dict:
+def summarise(rows: pandas.DataFrame, name: str) -> dict:
   """Errors of one estimator over all windows, and per subject.
 
   Returns:
@@ -173,35 +191,27 @@ def summarise(rows: list[dict], name: str) -> dict:
   summary = errors(rows, name)
   summary['mae_interval_bpm'] = list(
     metrics.bootstrap_mae_interval_bpm(
-      absolute_error_bpm(rows, name), [row['subject'] for row in rows]
+      absolute_error_bpm(rows, name), rows['subject'].to_numpy()
     )
   )
-  subjects = dict.fromkeys(row['subject'] for row in rows)
   summary['per_subject'] = {
-    subject: errors([row for row in rows if row['subject'] == subject], name)
-    for subject in subjects
+    subject: errors(of_subject, name)
+    for subject, of_subject in rows.groupby('subject', sort=False)
   }
   return summary
 
 
-def errors(rows: list[dict], name: str) -> dict:
+def errors(rows: pandas.DataFrame, name: str) -> dict:
   """Errors of one estimator over some rows, as summarise describes."""
-  found = metrics.heart_rate_errors(
-    column(rows, 'reference_bpm'), column(rows, name)
-  )
-  if f'{name}_snr_db' in rows[0]:
-    found['snr_db'] = float(np.mean(column(rows, f'{name}_snr_db')))
+  found = metrics.heart_rate_errors(rows['reference_bpm'], rows[name])
+  if f'{name}_snr_db' in rows:
+    found['snr_db'] = float(np.mean(rows[f'{name}_snr_db'].to_numpy()))
     found['spectrum_mae_bpm'] = float(
       np.mean(absolute_error_bpm(rows, f'{name}_spectrum'))
     )
   return found
 
 
-def absolute_error_bpm(rows: list[dict], name: str) -> np.ndarray:
+def absolute_error_bpm(rows: pandas.DataFrame, name: str) -> np.ndarray:
   """Returns how far off an estimator is, float64 [windows]."""
-  return np.abs(column(rows, name) - column(rows, 'reference_bpm'))
-
-
-def column(rows: list[dict], name: str) -> np.ndarray:
-  """Returns one column of the rows, float64 [windows]."""
-  return np.array([row[name] for row in rows], np.float64)
+  return np.abs(rows[name].to_numpy() - rows['reference_bpm'].to_numpy())

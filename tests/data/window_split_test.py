@@ -101,8 +101,8 @@ def test_rows_are_of_test_windows_after_10_s():
   rows = window_split.window_rows(recording, estimates, _SHAPE, 100.0)
   tested = data_window_split.is_in('test', time_s).numpy()
   ends = [end for end in range(299, num_frames) if tested[end]]
-  assert [round(30 * row['time_s']) - 1 for row in rows] == ends
-  for row, end in zip(rows, ends, strict=True):
+  assert [round(30 * time_s) - 1 for time_s in rows['time_s']] == ends
+  for (_, row), end in zip(rows.iterrows(), ends, strict=True):
     assert row['model'] == end - 7
     # The label is that of the frame in the middle: 3 before the last.
     np.testing.assert_allclose(row['reference_bpm'], rising[end - 3], rtol=1e-5)
@@ -111,5 +111,5 @@ def test_rows_are_of_test_windows_after_10_s():
     assert row['train_mean'] == 100
   trained = data_window_split.is_in('train', time_s[7:]).numpy()
   np.testing.assert_allclose(
-    rows[0]['subject_mean'], rising[4:-3][trained].mean(), rtol=1e-5
+    rows['subject_mean'][0], rising[4:-3][trained].mean(), rtol=1e-5
   )

@@ -7,10 +7,10 @@ highest peak in 40-180 BPM); vitallens finds the face and makes its wave by
 itself.
 """
 
-import csv
 import math
 
 import numpy as np
+import pandas
 import pytest
 
 from rppg_tf import contract, files, run_directory
@@ -54,7 +54,7 @@ def test_the_shipped_model_on_fresh_videos(name):
     assert mae_bpm[_MODEL] < min(mae_bpm[peer] for peer in _PEERS), level
 
 
-def _rows(recordings_dir) -> list[dict]:
+def _rows(recordings_dir) -> pandas.DataFrame:
   """Evaluates; returns windows.csv with vitallens' columns."""
   out_dir = recordings_dir.parent / 'evaluation'
   done = commands.run(
@@ -65,23 +65,19 @@ def _rows(recordings_dir) -> list[dict]:
     timeout_s=3600,
   )
   assert done.returncode == 0, done.stderr
-  with (out_dir / 'windows.csv').open(newline='') as file:
-    rows = [
-      {k: v if k == 'subject' else float(v) for k, v in row.items()}
-      for row in csv.DictReader(file)
-    ]
+  rows = pandas.read_csv(out_dir / 'windows.csv')
   peers_dir = recordings_dir.parent / 'vitallens'
   vitallens_venv.run('videos', recordings_dir / 'DATASET_2', peers_dir)
-  rates = {
+  columns = {
     folder.name: _vitallens_columns(folder, peers_dir)
     for folder in bench_data.folders(recordings_dir)
   }
-  for row in rows:
-    window = round(
-      (row['time_s'] - contract.WINDOW_S) / contract.WINDOW_STRIDE_S
-    )
-    for column, values in rates[row['subject']].items():
-      row[column] = float(values[window])
+  window = (rows['time_s'] - contract.WINDOW_S) / contract.WINDOW_STRIDE_S
+  places = list(zip(rows['subject'], window.round().astype(int), strict=True))
+  for column in columns[rows['subject'][0]]:
+    rows[column] = [
+      float(columns[subject][column][at]) for subject, at in places
+    ]
   return rows
 
 
@@ -101,7 +97,7 @@ def _vitallens_columns(folder, peers_dir) -> dict[str, np.ndarray]:
   return columns
 
 
-def _error_table(levels: dict[str, list[dict]]) -> str:
+def _error_table(levels: dict[str, pandas.DataFrame]) -> str:
   heads = ' | '.join(f'{level} | by spectrum | r' for level in levels)
   lines = [
     f'| MAE, BPM (95 %) | {heads} |',
@@ -121,13 +117,13 @@ def _error_table(levels: dict[str, list[dict]]) -> str:
       ]
     lines.append(f'| {shown} | {" | ".join(cells)} |')
   counts = (
-    f'{len({r["subject"] for r in rows})} videos, {len(rows)} windows | |'
+    f'{rows["subject"].nunique()} videos, {len(rows)} windows | |'
     for rows in levels.values()
   )
   return '\n'.join([*lines, f'| of | {" | ".join(counts)} |', ''])
 
 
-def _coverage_table(levels: dict[str, list[dict]]) -> str:
+def _coverage_table(levels: dict[str, pandas.DataFrame]) -> str:
   """MAE of the most confident windows, and what the threshold keeps."""
   threshold = files.read_json(
     run_directory.PRETRAINED / run_directory.CONFIDENCE
@@ -139,7 +135,7 @@ def _coverage_table(levels: dict[str, list[dict]]) -> str:
     '|---' * (5 + len(confidence.COVERAGES_PERCENT)) + '|',
   ]
   for level, rows in levels.items():
-    values = windows.column(rows, f'{_MODEL}_confidence')
+    values = rows[f'{_MODEL}_confidence'].to_numpy()
     error_bpm = windows.absolute_error_bpm(rows, _MODEL)
     points = confidence.errors_by_coverage(values, error_bpm)
     at = confidence.errors_at_threshold(values, error_bpm, threshold)

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas
 import pytest
 
 from rppg_tf import contract
@@ -58,7 +59,7 @@ def test_an_estimator_gets_the_recording_and_its_codes():
   assert seen[0]['codes'].shape == seen[0]['frames'].shape
   assert {'mid_face_rgb', 'timestamp_s', 'face_found'} <= set(seen[0])
   assert len(rows) == 5  # 10, 11, ... 14 s
-  assert rows[0] == {
+  assert rows.iloc[0].to_dict() == {
     'subject': 'subject1',
     'time_s': 10.0,
     'reference_bpm': 72.0,
@@ -72,7 +73,7 @@ def test_baselines_stand_beside_a_model():
   recording = _recording()
   # The ROIs show what the mid face does not: a still picture.
   rows = evaluation_windows.evaluate([recording], 'none', estimators, 60.0)
-  assert rows[0]['model_confidence'] == pytest.approx(0.7)
+  assert rows['model_confidence'][0] == pytest.approx(0.7)
   summaries = {
     name: evaluation_windows.summarise(rows, name)
     for name in ('model', 'pos', 'pos_rois', 'train_mean')
@@ -95,7 +96,7 @@ def test_windows_without_a_label_are_left_out():
   rows = evaluation_windows.evaluate(
     [_recording(labels=labels)], 'none', {'one': _fixed(70)}, 60.0
   )
-  assert [row['time_s'] for row in rows] == [10, 11]
+  assert rows['time_s'].tolist() == [10, 11]
 
 
 def test_short_recordings_are_refused():
@@ -203,7 +204,7 @@ def test_groups_by_motion_and_amplitude(tmp_path):
         'pos': 70.0 + number,
       }
     ] * 2
-  groups = tables.groups_of_rows(rows, str(tmp_path))
+  groups = tables.groups_of_rows(pandas.DataFrame(rows), str(tmp_path))
   summary = tables.errors_by_group(groups, 'pos')
   assert {k: e['mae_bpm'] for k, e in summary['by_motion'].items()} == {
     'normal': 2.0,
@@ -217,7 +218,7 @@ def test_groups_by_motion_and_amplitude(tmp_path):
 
 
 def test_recordings_that_were_not_rendered_are_refused(tmp_path):
-  rows = [{'subject': 'subject7', 'reference_bpm': 70.0, 'pos': 70.0}]
+  rows = pandas.DataFrame({'subject': ['subject7'], 'pos': [70.0]})
   with pytest.raises(InputError, match='expected one subject7/render'):
     tables.groups_of_rows(rows, str(tmp_path))
   path = tmp_path / 'subject7' / 'render.json'

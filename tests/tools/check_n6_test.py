@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.support import bad_models, commands
 from tools.n6 import rule_table
 

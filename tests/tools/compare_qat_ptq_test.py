@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas
 import pytest
 import tensorflow as tf
 
@@ -131,10 +132,9 @@ def test_what_is_said_of_the_shipped_file():
 
 
 def _rows(float_bpm, qat_bpm):
-  return [
-    {'subject': f's{index}', 'reference_bpm': 70.0, 'float': a, 'qat': b}
-    for index, (a, b) in enumerate(zip(float_bpm, qat_bpm, strict=True))
-  ]
+  subject = [f's{index}' for index in range(len(float_bpm))]
+  rates = {'reference_bpm': 70.0, 'float': float_bpm, 'qat': qat_bpm}
+  return pandas.DataFrame({'subject': subject} | rates)
 
 
 def test_paired_difference_is_narrower_than_the_maes():

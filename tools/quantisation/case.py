@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Iterable
 
 import numpy as np
+import pandas
 import tqdm
 
 from rppg_tf import run_directory
@@ -147,7 +148,7 @@ class Collected:
     pool: ROI frames of the test subjects.
   """
 
-  rows: list[dict]
+  rows: pandas.DataFrame
   usage: dict[str, Usage]
   pool: calibration.Pool
 
@@ -168,12 +169,12 @@ def collect(
     estimators: by name.
     int8_cnns: (CNN, what it reads) by name, for the usage of codes.
   """
-  rows, thinned = [], []
+  parts, thinned = [], []
   collectors = {name: Collector() for name in int8_cnns}
   collectors |= {f'input, {name}': Collector() for name in background.MODES}
   bar = tqdm.tqdm(examples, 'test', num_examples, unit='recording')
   for recording, estimates in windows.estimated(bar, mode, estimators):
-    rows += pulse_correlation.window_rows(recording, estimates)
+    parts.append(pulse_correlation.window_rows(recording, estimates))
     thinned.append(calibration.pool([recording]))
     codes = {mode: recording['codes']}
     for name in background.MODES:
@@ -187,15 +188,14 @@ def collect(
       collectors[f'input, {name}'].add(mean_of_rois(codes[name]), recording)
     for name, (int8_cnn, read) in int8_cnns.items():
       collectors[name].add(int8_cnn.frame_features(codes[read]), recording)
-  windows.check_any(rows)
   return Collected(
-    rows,
+    windows.joined(parts),
     {name: collector.usage() for name, collector in collectors.items()},
     calibration.joined(thinned),
   )
 
 
-def paired_difference(rows: list[dict], name: str, other: str) -> dict:
+def paired_difference(rows: pandas.DataFrame, name: str, other: str) -> dict:
   """Compares two estimators window by window.
 
   Returns:
@@ -206,7 +206,7 @@ def paired_difference(rows: list[dict], name: str, other: str) -> dict:
     rows, name
   ) - windows.absolute_error_bpm(rows, other)
   interval_bpm = metrics.bootstrap_mae_interval_bpm(
-    difference_bpm, [row['subject'] for row in rows]
+    difference_bpm, rows['subject'].to_numpy()
   )
   return {
     'mae_difference_bpm': float(np.mean(difference_bpm)),

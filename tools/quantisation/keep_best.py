@@ -51,12 +51,12 @@ class KeepBestInt8(keras.callbacks.Callback):
     estimators = {
       'int8': inference_estimators.int8_estimator(int8_cnn, self._head)
     }
-    rows = []
-    for recording, estimates in windows.estimated(
-      self._validation, self._mode, estimators
-    ):
-      rows += pulse_correlation.window_rows(recording, estimates)
-    windows.check_any(rows)
+    rows = windows.joined(
+      pulse_correlation.window_rows(recording, estimates)
+      for recording, estimates in windows.estimated(
+        self._validation, self._mode, estimators
+      )
+    )
     return pulse_correlation.summarise(rows, 'int8')
 
 

@@ -1,6 +1,7 @@
 """The comparison as figures: what comparison.json holds."""
 
 import numpy as np
+import pandas
 
 from rppg_tf.evaluation import pulse_correlation, windows
 from rppg_tf.model.spatial_cnn import fold_batch_norm
@@ -60,11 +61,11 @@ def usage_of(collected: Collected, raw: Collected | None) -> dict[str, Usage]:
   return {**(raw.usage if raw else {}), **collected.usage}
 
 
-def _summaries(rows: list[dict], names) -> dict[str, dict]:
+def _summaries(rows: pandas.DataFrame, names) -> dict[str, dict]:
   return {
     name: pulse_correlation.summarise(rows, name)
     for name in names
-    if name in rows[0]
+    if name in rows
   }
 
 

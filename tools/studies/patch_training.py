@@ -7,6 +7,7 @@ import dataclasses
 import pathlib
 
 import numpy as np
+import pandas
 import tqdm
 
 from rppg_tf import contract, run_directory
@@ -195,9 +196,9 @@ def trained(
   return head
 
 
-def tested(case: Case, recipe: Recipe, head: keras.Model) -> list[dict]:
+def tested(case: Case, recipe: Recipe, head: keras.Model) -> pandas.DataFrame:
   """Returns windows.window_rows of all test recordings."""
-  rows = []
+  parts = []
   for recording in case.tests:
     features = recording['features']
     if not recipe.colour:
@@ -205,6 +206,5 @@ def tested(case: Case, recipe: Recipe, head: keras.Model) -> list[dict]:
     estimates = estimators.head_estimates(
       head, features, recording['timestamp_s']
     )
-    rows += windows.window_rows(recording, {'model': estimates}, np.nan)
-  windows.check_any(rows)
-  return rows
+    parts.append(windows.window_rows(recording, {'model': estimates}, np.nan))
+  return windows.joined(parts)

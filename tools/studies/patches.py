@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
+import pandas
 from matplotlib.figure import Figure
 
 from rppg_tf.evaluation import metrics, tables, windows
@@ -16,12 +17,12 @@ _SIZE_IN = (7.2, 4.8)
 
 
 def results(
-  rows: Mapping[str, Sequence[list[dict]]], recordings_dir: str
+  rows: Mapping[str, Sequence[pandas.DataFrame]], recordings_dir: str
 ) -> dict[str, dict]:
   """Sums up, holding each against the first.
 
   Args:
-    rows: of evaluation.window_rows, by what the heads were trained on and by
+    rows: of windows.window_rows, by what the heads were trained on and by
       seed; all of the same windows.
     recordings_dir: the --output_dir of tools.render_recordings.
 
@@ -33,9 +34,8 @@ def results(
   """
   some = next(iter(rows.values()))[0]
   by_motion = tables.groups_of_rows(some, recordings_dir)
-  subjects = np.array([row['subject'] for row in some])
   levels = {
-    motion: np.isin(subjects, [row['subject'] for row in found])
+    motion: some['subject'].isin(found['subject']).to_numpy()
     for motion, found in by_motion['by_motion'].items()
   }
   levels['both'] = np.ones(len(some), bool)
@@ -51,7 +51,7 @@ def results(
       'seeds_mae_bpm': errors.mean(axis=1).tolist(),
       'difference_bpm': float((mean - first).mean()),
       'interval_bpm': metrics.bootstrap_mae_interval_bpm(
-        mean - first, subjects
+        mean - first, some['subject'].to_numpy()
       ),
     }
   return found

@@ -221,19 +221,22 @@ def test_c_info_has_shapes_as_the_models_file(tmp_path):
     info['environment']['tools'][0]['input_model']['type'] = 'onnx'
     info['buffers'][0]['shape'] = [1, 3, 36, 36]
 
-  for path in (INFO, _changed_info(tmp_path, change)):
-    assert _only(path).inputs == (End((1, 36, 36, 3), 'int8'),)
+  for path in (
+    st_report_files.INFO,
+    st_report_files.changed_info(tmp_path, change),
+  ):
+    assert st_report_files.only(path).inputs == (End((1, 36, 36, 3), 'int8'),)
 
 
 def test_constants_in_the_layers_are_no_inputs(tmp_path):
   # As real reports have them, of networks with ADD and MUL of constants.
   rule = '------ ------'
   row = '6      tfl_pseudo_qconst1 ()   [b:1,h:400,w:1,c:2]   800/800'
-  text = GENERATE.read_text()
+  text = st_report_files.GENERATE.read_text()
   end = text.index('model: macc=')
-  path = tmp_path / GENERATE.name
+  path = tmp_path / st_report_files.GENERATE.name
   path.write_text(f'{text[:end]}{row}\n{rule}\n{text[end:]}')
-  assert _only(path).inputs == (End((1, 36, 36, 3), ''),)
+  assert st_report_files.only(path).inputs == (End((1, 36, 36, 3), ''),)
 
 
 def test_c_info_that_validate_wrote_is_named(tmp_path):

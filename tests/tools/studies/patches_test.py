@@ -2,6 +2,7 @@
 
 import json
 
+import pandas
 import pytest
 
 from tools.studies import patches
@@ -21,13 +22,13 @@ def recordings_dir(tmp_path):
   return str(tmp_path)
 
 
-def _rows(normal_bpm: float, strong_bpm: float) -> list[dict]:
+def _rows(normal_bpm: float, strong_bpm: float) -> pandas.DataFrame:
   errors = {'normal': normal_bpm, 'strong': strong_bpm}
-  return [
+  return pandas.DataFrame(
     {'subject': subject, 'reference_bpm': 70.0, 'model': 70.0 + errors[motion]}
     for subject, motion in _MOTION.items()
     for _ in range(3)
-  ]
+  )
 
 
 def test_errors_are_held_against_the_first(recordings_dir, tmp_path):
