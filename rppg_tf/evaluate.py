@@ -3,11 +3,11 @@
   python -m rppg_tf.evaluate --run_dir=build/demo/run \
     --data_dir=build/demo/data --recordings_dir=build/demo/recordings
 
-Over 10 s windows every 1 s of the test subjects: every form of the model that
-the run directory holds (`model` is float, `int8` has the INT8 CNN, `int8_c`
-that and the C head), POS, CHROM and GREEN on the mid face (`pos`, `chrom`,
-`green`) and on the ROIs (`pos_rois`, ...), and the mean heart rate of the
-training subjects (`train_mean`).
+Over 10 s windows every 1 s of the test subjects: every variant of the model
+that the run directory holds (`model` is float, `int8` has the INT8 CNN,
+`int8_c` that and the C head), the unsupervised methods POS, CHROM and GREEN on
+the mid face (`pos`, `chrom`, `green`) and on the ROIs (`pos_rois`, ...), and
+the mean heart rate of the training subjects (`train_mean`).
 
 Writes evaluation.json, windows.csv and provenance.json (which recordings were
 rendered), and from the validation subjects confidence.json: the confidence

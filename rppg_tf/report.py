@@ -32,7 +32,7 @@ _SUMMARY = flags.DEFINE_string(
 
 _TEMPLATE = pathlib.Path(__file__).parent / 'reporting/report_template.html'
 _NO_NUMBER = '\N{EN DASH}'
-_FORM_NAMES = {
+_VARIANT_NAMES = {
   'model': 'Float model',
   'int8': 'INT8 model',
   'int8_c': 'INT8 model + C head',
@@ -50,7 +50,7 @@ _SHORT_NAMES = {
   'green': 'GREEN',
   'train_mean': 'Training mean',
 }
-_FORM_WORDS = {
+_VARIANT_WORDS = {
   'model': 'Spatial CNN and head in float32, as Keras trained them.',
   'int8': 'Spatial CNN in int8, the file for the NPU; head in Keras.',
   'int8_c': 'The same int8 CNN; head in C. What a board would run.',
@@ -120,9 +120,9 @@ def render(content: Run, summary: dict, title: str) -> str:
     comparison=_comparison(content),
     origin=_origin(content),
     split=run_data.evaluated_split(content),
-    form_names=_FORM_NAMES,
+    variant_names=_VARIANT_NAMES,
     short_names=_SHORT_NAMES,
-    form_words=_FORM_WORDS,
+    variant_words=_VARIANT_WORDS,
     colours=report_charts.COLOURS,
     marks=[
       (name, report_charts.subject_mark(index))
@@ -157,8 +157,8 @@ def _template() -> jinja2.Template:
 
 
 def _headline(content: Run) -> str:
-  form = content.deployed
-  mae_bpm = run_data.finite(content.evaluation[form]['mae_bpm'])
+  variant = content.variant
+  mae_bpm = run_data.finite(content.evaluation[variant]['mae_bpm'])
   count = len(content.subjects)
   people = f'{count} subject' if count == 1 else f'{count} subjects'
   people += {
@@ -167,8 +167,8 @@ def _headline(content: Run) -> str:
     'train': ' that were trained on',
     None: ' of more than one split',
   }[run_data.evaluated_split(content)]
-  name = _FORM_NAMES[form].replace('+', 'with')
-  name = name[0].lower() + name[1:] if form == 'model' else name
+  name = _VARIANT_NAMES[variant].replace('+', 'with')
+  name = name[0].lower() + name[1:] if variant == 'model' else name
   if mae_bpm is None:
     return f'On {people}, the {name} gives no number for some windows.'
   return f'On {people}, the {name} is off by {_bpm(mae_bpm)} BPM on average.'
@@ -176,7 +176,7 @@ def _headline(content: Run) -> str:
 
 def _comparison(content: Run) -> str:
   """Says how that compares with knowing nothing of the face."""
-  mae_bpm = run_data.finite(content.evaluation[content.deployed]['mae_bpm'])
+  mae_bpm = run_data.finite(content.evaluation[content.variant]['mae_bpm'])
   guess_bpm = content.evaluation['train_mean']['mae_bpm']
   guess = (
     'Always answering the mean heart rate of the training subjects is off by '
@@ -211,8 +211,8 @@ def _masks(content: Run) -> list[tuple[str, np.ndarray]]:
 
 def _heart_rates(content: Run) -> list[dict]:
   """A chart for each subject; all span the same number of BPM."""
-  forms = list(dict.fromkeys(['model', content.deployed]))
-  names = ['reference_bpm', *forms]
+  variants = list(dict.fromkeys(['model', content.variant]))
+  names = ['reference_bpm', *variants]
   masks = _masks(content)
   middles, spans = [], []
   for _, mask in masks:
@@ -223,13 +223,13 @@ def _heart_rates(content: Run) -> list[dict]:
   half_bpm = max(_MIN_SPAN_BPM, 1.15 * max(spans)) / 2
   charts = []
   for index, (subject, mask) in enumerate(masks):
-    curves = {name: content.windows[name][mask] for name in forms}
+    curves = {name: content.windows[name][mask] for name in variants}
     reference_bpm = content.windows['reference_bpm'][mask]
-    mae_bpm = content.evaluation[content.deployed]['per_subject'][subject]
+    mae_bpm = content.evaluation[content.variant]['per_subject'][subject]
     words = (
       f'{subject}: reference from {reference_bpm.min():.0f} to '
-      f'{reference_bpm.max():.0f} BPM; {_FORM_NAMES[content.deployed]} is off '
-      f'by {_bpm(mae_bpm["mae_bpm"])} BPM on average.'
+      f'{reference_bpm.max():.0f} BPM; {_VARIANT_NAMES[content.variant]} is '
+      f'off by {_bpm(mae_bpm["mae_bpm"])} BPM on average.'
     )
     svg = report_charts.heart_rate_chart(
       f'rate{index}',
@@ -243,15 +243,15 @@ def _heart_rates(content: Run) -> list[dict]:
 
 
 def _agreement(content: Run) -> dict | None:
-  """Bland-Altman of the form that is nearest to the board."""
-  estimate_bpm = content.windows[content.deployed]
+  """Bland-Altman of the variant that is nearest to the board."""
+  estimate_bpm = content.windows[content.variant]
   reference_bpm = content.windows['reference_bpm']
   known = np.isfinite(estimate_bpm)
   if not known.any():
     return None
   limits = run_data.agreement(reference_bpm[known], estimate_bpm[known])
   words = (
-    f'Differences between {_FORM_NAMES[content.deployed]} and reference over '
+    f'Differences between {_VARIANT_NAMES[content.variant]} and reference over '
     f'their mean: bias {report_charts.signed(limits["bias_bpm"])} BPM.'
   )
   pairs = [
@@ -264,12 +264,12 @@ def _agreement(content: Run) -> dict | None:
 
 def _confidence(content: Run) -> dict | None:
   """Errors by confidence; None if the head has no confidence."""
-  column = f'{content.deployed}_confidence'
+  column = f'{content.variant}_confidence'
   if column not in content.windows:
     return None
   confidence = content.windows[column]
   error_bpm = np.abs(
-    content.windows[content.deployed] - content.windows['reference_bpm']
+    content.windows[content.variant] - content.windows['reference_bpm']
   )
   known = np.isfinite(confidence) & np.isfinite(error_bpm)
   if not known.any():

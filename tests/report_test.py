@@ -165,7 +165,7 @@ class ReportTest(unittest.TestCase):
     self.assertIn('the others are of unknown origin', text)
 
   def test_copes_without_int8_forms(self):
-    made_up_run.write(self.run_dir, forms=('model',), confidence=False)
+    made_up_run.write(self.run_dir, variants=('model',), confidence=False)
     page, text, line = self.page()
     summary = json.loads((self.run_dir / 'summary.json').read_text())
     missing = {name for name, value in summary.items() if value is None}
@@ -202,9 +202,9 @@ class ReportTest(unittest.TestCase):
         row['int8_c'] = row['model'] = 'nan'
     made_up_run.write_csv(path, rows)
     evaluation = json.loads((self.run_dir / 'evaluation.json').read_text())
-    for form in ('model', 'int8_c'):
-      evaluation[form]['mae_bpm'] = math.nan
-      evaluation[form]['per_subject']['subject103']['mae_bpm'] = math.nan
+    for variant in ('model', 'int8_c'):
+      evaluation[variant]['mae_bpm'] = math.nan
+      evaluation[variant]['per_subject']['subject103']['mae_bpm'] = math.nan
     made_up_run.write_json(self.run_dir / 'evaluation.json', evaluation)
     _, text, line = self.page()
     self.assertIn('gives no number for some windows', text)

@@ -3,7 +3,7 @@
   python -m tools.compare_qat_ptq --run_dir=build/demo/run \
     --data_dir=build/demo/data --output_dir=build/demo/quantisation
 
-On the 10 s windows of the run's test subjects, none of whom any form has
+On the 10 s windows of the run's test subjects, none of whom any variant has
 seen: errors, paired differences and how the pulse goes with the PPG; noise by
 layer; codes that features use; PTQ by size and draw of the calibration set;
 raw pixels against background-normalised ones. PTQ is calibrated on 100 ROI

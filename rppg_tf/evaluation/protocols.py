@@ -61,19 +61,19 @@ def _by_subject(config: EvaluateConfig) -> Evaluation:
   """Pools what one run, or every fold's, says of its test subjects."""
   split = config.tested
   collected, validation = runs.Collected(), []
-  num_subjects, forms = 0, {}
+  num_subjects, variants = 0, {}
   for run_dir in config.run_dirs:
     runs.check_split_by(run_dir, 'subject')
     subjects = runs.subjects_of(run_dir, config.data_dir, split)
     num_subjects += len(subjects)
-    forms = runs.run_estimators(run_dir)
+    variants = runs.run_estimators(run_dir)
     found = runs.collect(
-      run_dir, config.data_dir, subjects, {**forms, **baselines.estimators()}
+      run_dir, config.data_dir, subjects, {**variants, **baselines.estimators()}
     )
     collected.add(found)
-    validation += _validation_parts(config, run_dir, forms, found.parts)
-  threshold = _threshold(config, list(forms)[-1], validation)
-  names = [*forms, *baselines.estimators(), 'train_mean']
+    validation += _validation_parts(config, run_dir, variants, found.parts)
+  threshold = _threshold(config, list(variants)[-1], validation)
+  names = [*variants, *baselines.estimators(), 'train_mean']
   title = f'{split}: {num_subjects} {_SPLIT_WORDS[split]}, 10 s windows, BPM'
   if config.folds:
     title = f'{config.folds} folds, {title}'
@@ -83,34 +83,34 @@ def _by_subject(config: EvaluateConfig) -> Evaluation:
 def _validation_parts(
   config: EvaluateConfig,
   run_dir: pathlib.Path,
-  forms: dict,
+  variants: dict,
   parts: list[pandas.DataFrame],
 ) -> list[pandas.DataFrame]:
   """Returns the windows that the confidence threshold is chosen on.
 
-  Of the form that is nearest to what the board runs; none with --split=all.
+  Of the variant that is nearest to what the board runs; none with --split=all.
 
   Args:
     config: says whose windows `parts` are.
     run_dir: has the validation subjects.
-    forms: estimators by name.
+    variants: estimators by name.
     parts: windows of the subjects that are tested, by recording.
   """
-  form = list(forms)[-1]
+  variant = list(variants)[-1]
   if config.tested == 'validation':
     return parts
   subjects = files.read_json(run_dir / run_directory.SPLIT)
   subjects = subjects.get('validation', [])
-  known = any(f'{form}_confidence' in part for part in parts)
+  known = any(f'{variant}_confidence' in part for part in parts)
   if config.tested == 'all' or not known or not subjects:
     return []
   return runs.collect(
-    run_dir, config.data_dir, subjects, {form: forms[form]}
+    run_dir, config.data_dir, subjects, {variant: variants[variant]}
   ).parts
 
 
 def _threshold(
-  config: EvaluateConfig, form: str, parts: list[pandas.DataFrame]
+  config: EvaluateConfig, variant: str, parts: list[pandas.DataFrame]
 ) -> dict | None:
   """Chooses the confidence threshold on validation windows, writes it.
 
@@ -126,13 +126,13 @@ def _threshold(
   if not any(len(part) for part in parts):
     return None
   rows = windows.joined(parts)
-  if f'{form}_confidence' not in rows:
+  if f'{variant}_confidence' not in rows:
     return None
   chosen = confidence.choose_threshold(
-    rows[f'{form}_confidence'].to_numpy(),
-    windows.absolute_error_bpm(rows, form),
+    rows[f'{variant}_confidence'].to_numpy(),
+    windows.absolute_error_bpm(rows, variant),
   )
-  chosen |= {'form': form, 'subjects': rows['subject'].nunique()}
+  chosen |= {'form': variant, 'subjects': rows['subject'].nunique()}
   files.write_json(path, chosen)
   return chosen
 
@@ -232,17 +232,17 @@ def _confidence_text(
       'no confidence threshold: the run has no validation subject of 10 s '
       f'and no {run_directory.CONFIDENCE}',
     ]
-  form = list(coverages)[-1]
+  variant = list(coverages)[-1]
   here = confidence.errors_at_threshold(
-    rows[f'{form}_confidence'].to_numpy(),
-    windows.absolute_error_bpm(rows, form),
+    rows[f'{variant}_confidence'].to_numpy(),
+    windows.absolute_error_bpm(rows, variant),
     threshold['threshold'],
   )
   return [
     table,
     f'confidence threshold {threshold["threshold"]:.3f}'
     f'{_how_chosen(threshold)}\n'
-    f'here {form} reports {here["kept_percent"]:.0f} % of the windows, MAE '
+    f'here {variant} reports {here["kept_percent"]:.0f} % of the windows, MAE '
     f'{here["kept_mae_bpm"]:.2f}; withheld, MAE '
     f'{here["withheld_mae_bpm"]:.2f}',
   ]

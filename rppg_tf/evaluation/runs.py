@@ -67,7 +67,7 @@ class Collected:
 def run_estimators(
   run_dir: pathlib.Path,
 ) -> dict[str, inference_estimates.Estimator]:
-  """Returns an estimator for each form of the model that is there."""
+  """Returns an estimator for each variant of the model that is there."""
   quantisation = run_directory.input_quantisation(run_dir)
   estimators = {
     'model': inference_estimators.float_estimator(

@@ -1,6 +1,6 @@
-"""Heart rates of whole recordings by each form of a model, and their errors.
+"""Heart rates of whole recordings by each variant of a model, and their errors.
 
-Every form sees a recording as the board would: from its first frame on, all
+Every variant sees a recording as the board would: from its first frame on, all
 frames, causally. An estimate is made of the last 10 s, every second.
 """
 

@@ -134,7 +134,7 @@ def heart_rate_chart(
     name: unique in the page; prefixes the ids.
     label: says in words what is to be seen.
     time_s: float64 [windows], ends of the windows.
-    curves: `reference` and forms of the model, float64 [windows], BPM.
+    curves: `reference` and variants of the model, float64 [windows], BPM.
     range_bpm: bottom and top of the chart.
   """
   widths = {'reference': 4.5, 'model': 2.6}

@@ -15,10 +15,10 @@ from rppg_tf import files, run_directory
 from rppg_tf.data import provenance
 from rppg_tf.errors import InputError
 
-# Forms of a model as `rppg_tf.evaluate` names them, nearest to the board last;
-# then what they are measured against.
-MODEL_FORMS = ('model', 'int8', 'int8_c')
-FORMS = (*MODEL_FORMS, 'pos', 'chrom', 'green', 'train_mean')
+# Variants of a model as `rppg_tf.evaluate` names them, nearest to the board
+# last; then what they are measured against.
+MODEL_VARIANTS = ('model', 'int8', 'int8_c')
+VARIANTS = (*MODEL_VARIANTS, 'pos', 'chrom', 'green', 'train_mean')
 TRAINING_MAE = 'heart_rate_bpm_mae_bpm'
 
 _TRAIN = '`python -m rppg_tf.train`'
@@ -38,7 +38,7 @@ class Run:
 
   Attributes:
     history: by column of history.csv, float64 [epochs].
-    evaluation: by form, its errors and those per subject.
+    evaluation: by variant, its errors and those per subject.
     subject: str [windows], whose window it is.
     windows: by column of windows.csv but `subject`, float64 [windows].
     metrics: metrics.json.
@@ -61,14 +61,14 @@ class Run:
   tflite_bytes: int | None
 
   @property
-  def forms(self) -> list[str]:
-    """The forms of FORMS that were evaluated."""
-    return [form for form in FORMS if form in self.evaluation]
+  def variants(self) -> list[str]:
+    """The variants of VARIANTS that were evaluated."""
+    return [variant for variant in VARIANTS if variant in self.evaluation]
 
   @property
-  def deployed(self) -> str:
-    """The form that is nearest to what the board runs."""
-    return [form for form in self.forms if form in MODEL_FORMS][-1]
+  def variant(self) -> str:
+    """The variant that is nearest to what the board runs."""
+    return [name for name in self.variants if name in MODEL_VARIANTS][-1]
 
   @property
   def subjects(self) -> list[str]:
@@ -129,11 +129,11 @@ def load(run_dir: pathlib.Path) -> Run:
 def summary(run: Run) -> dict[str, float | int | None]:
   """Returns the numbers of summary.json; None where there is no number."""
 
-  def mae_bpm(form):
-    return finite(run.evaluation.get(form, {}).get('mae_bpm'))
+  def mae_bpm(variant):
+    return finite(run.evaluation.get(variant, {}).get('mae_bpm'))
 
   difference_bpm = None
-  if {'int8', 'int8_c'} <= set(run.forms):
+  if {'int8', 'int8_c'} <= set(run.variants):
     difference_bpm = finite(
       np.max(np.abs(run.windows['int8_c'] - run.windows['int8']))
     )
@@ -289,16 +289,16 @@ def _read_windows(path: pathlib.Path):
 
 def _check_same_evaluation(run_dir, evaluation: dict, windows: dict) -> None:
   """Refuses errors and windows of which one was overwritten since."""
-  for form in FORMS:
-    if form not in evaluation:
+  for variant in VARIANTS:
+    if variant not in evaluation:
       continue
-    if form in windows:
-      error_bpm = np.abs(windows[form] - windows['reference_bpm'])
-      mae_bpm = evaluation[form]['mae_bpm']
+    if variant in windows:
+      error_bpm = np.abs(windows[variant] - windows['reference_bpm'])
+      mae_bpm = evaluation[variant]['mae_bpm']
       if np.isclose(np.mean(error_bpm), mae_bpm, atol=1e-6, equal_nan=True):
         continue
     raise InputError(
-      f'{run_dir}: evaluation.json and windows.csv differ on {form!r}, so '
+      f'{run_dir}: evaluation.json and windows.csv differ on {variant!r}, so '
       'they are of two evaluations; run `python -m rppg_tf.evaluate` again'
     )
 

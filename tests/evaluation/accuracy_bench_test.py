@@ -47,8 +47,8 @@ def test_the_shipped_model_on_fresh_videos(name):
   print(_coverage_table(levels))
   for level in ('normal', 'strong'):
     mae_bpm = {
-      form: windows.errors(levels[level], form)['mae_bpm']
-      for form in ('model', _MODEL, *_PEERS)
+      variant: windows.errors(levels[level], variant)['mae_bpm']
+      for variant in ('model', _MODEL, *_PEERS)
     }
     assert abs(mae_bpm[_MODEL] - mae_bpm['model']) <= 0.1, level
     assert mae_bpm[_MODEL] < min(mae_bpm[peer] for peer in _PEERS), level
@@ -103,10 +103,10 @@ def _error_table(levels: dict[str, pandas.DataFrame]) -> str:
     f'| MAE, BPM (95 %) | {heads} |',
     '|---' * (1 + 3 * len(levels)) + '|',
   ]
-  for form, shown in _NAMES.items():
+  for variant, shown in _NAMES.items():
     cells = []
     for rows in levels.values():
-      found = windows.summarise(rows, form)
+      found = windows.summarise(rows, variant)
       low, high = found['mae_interval_bpm']
       cells += [
         f'{found["mae_bpm"]:.2f} ({low:.2f} - {high:.2f})',

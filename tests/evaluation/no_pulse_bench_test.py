@@ -18,15 +18,15 @@ pytestmark = pytest.mark.bench
 _NUM_CLIPS = 20
 _NUM_FRAMES = 20 * contract.GRID_RATE_HZ
 _PATCHES = (contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE)
-_FORMS = {'model': 'float', 'int8_c': 'INT8 + C head'}
+_VARIANTS = {'model': 'float', 'int8_c': 'INT8 + C head'}
 
 
 def test_nothing_without_a_pulse_is_reported():
   threshold = files.read_json(
     run_directory.PRETRAINED / run_directory.CONFIDENCE
   )['threshold']
-  forms = runs.run_estimators(run_directory.PRETRAINED)
-  estimators = {shown: forms[name] for name, shown in _FORMS.items()}
+  variants = runs.run_estimators(run_directory.PRETRAINED)
+  estimators = {shown: variants[name] for name, shown in _VARIANTS.items()}
   heads = ' | '.join(f'{shown} reports | highest' for shown in estimators)
   print(f'\n\nthreshold {threshold:.3f}\n')
   print(f'| input | clips | estimates | {heads} |')

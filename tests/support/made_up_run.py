@@ -15,7 +15,7 @@ _TRAIN_MEAN_BPM = 90.0
 def write(
   run_dir: pathlib.Path,
   subjects=('subject103', 'subject107', 'subject113'),
-  forms=('model', 'int8', 'int8_c'),
+  variants=('model', 'int8', 'int8_c'),
   num_windows=49,
   num_epochs=12,
   confidence=True,
@@ -24,9 +24,11 @@ def write(
   run_dir.mkdir(parents=True, exist_ok=True)
   rows = []
   for index, subject in enumerate(subjects):
-    rows += _window_rows(index, subject, forms, num_windows, confidence)
+    rows += _window_rows(index, subject, variants, num_windows, confidence)
   write_csv(run_dir / 'windows.csv', rows)
-  evaluation = {form: _errors(rows, form) for form in (*forms, 'train_mean')}
+  evaluation = {
+    variant: _errors(rows, variant) for variant in (*variants, 'train_mean')
+  }
   write_json(run_dir / 'evaluation.json', evaluation)
   write_csv(run_dir / 'history.csv', _history_rows(num_epochs, confidence))
   write_json(
@@ -50,7 +52,7 @@ def write(
   write_json(
     run_dir / 'versions.json', {'python': '3.11.2', 'tensorflow': '2.21.0'}
   )
-  if 'int8' in forms:
+  if 'int8' in variants:
     (run_dir / 'spatial_int8.tflite').write_bytes(bytes(15416))
 
 
@@ -66,7 +68,7 @@ _FLAGS = {
 }
 
 
-def _window_rows(index, subject, forms, num_windows, confidence):
+def _window_rows(index, subject, variants, num_windows, confidence):
   random = np.random.default_rng(index)
   time_s = 10.0 + np.arange(num_windows)
   reference_bpm = 65 + 18 * index + 5 * np.sin(time_s / 9 + index)
@@ -80,21 +82,23 @@ def _window_rows(index, subject, forms, num_windows, confidence):
       'reference_bpm': float(reference_bpm[window]),
       'train_mean': _TRAIN_MEAN_BPM,
     }
-    for place, form in enumerate(forms):
+    for place, variant in enumerate(variants):
       # int8_c is 2e-5 BPM from int8, with the sign of the window's parity.
       offset_bpm = (0.0, 0.125, 0.125 + 2e-5 * (-1) ** window)[place]
-      row[form] = row['reference_bpm'] + float(error_bpm[window]) + offset_bpm
+      row[variant] = (
+        row['reference_bpm'] + float(error_bpm[window]) + offset_bpm
+      )
       if confidence:
-        row[f'{form}_confidence'] = float(confident[window])
+        row[f'{variant}_confidence'] = float(confident[window])
     rows.append(row)
   return rows
 
 
-def _errors(rows, form):
+def _errors(rows, variant):
   def of(some):
     return metrics.heart_rate_errors(
       np.array([row['reference_bpm'] for row in some]),
-      np.array([row[form] for row in some]),
+      np.array([row[variant] for row in some]),
     )
 
   names = dict.fromkeys(row['subject'] for row in rows)

@@ -45,7 +45,7 @@ def compare(
   with tempfile.TemporaryDirectory() as folder:
     scratch = pathlib.Path(folder)
     collected = _collect(case, trials, scratch)
-    raw = _raw_forms(case, raw_run_dir, scratch) if raw_run_dir else None
+    raw = _raw_variants(case, raw_run_dir, scratch) if raw_run_dir else None
   results = quantisation_results.results(case, trials, collected, raw)
   files.write_json(output_dir / 'comparison.json', results)
   usage = quantisation_results.usage_of(collected, raw)
@@ -113,10 +113,10 @@ def _over_test_subjects(case, mode, estimators, int8_cnns) -> Collected:
   )
 
 
-def _raw_forms(
+def _raw_variants(
   case: Case, raw_dir: pathlib.Path, scratch: pathlib.Path
 ) -> Collected:
-  """Runs the raw run's forms over the case's test subjects."""
+  """Runs the raw run's variants over the case's test subjects."""
   raw = quantisation_case.open_case(
     raw_dir, case.data_dir, scratch / 'raw_ptq.tflite'
   )

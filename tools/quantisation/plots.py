@@ -53,8 +53,8 @@ def errors_plot(
     left.set_ylabel('MAE, BPM')
     for index, (name, difference) in enumerate(differences.items()):
       value = difference['mae_difference_bpm']
-      form = name.partition('-')[0]
-      _interval(right, index, value, difference['interval_bpm'], form)
+      variant = name.partition('-')[0]
+      _interval(right, index, value, difference['interval_bpm'], variant)
     right.axhline(0, color=charts.INK, linewidth=0.8)
     right.set_xticks(
       range(len(differences)),
@@ -81,7 +81,7 @@ def noise_plot(
   with matplotlib.rc_context(charts.STYLE):
     figure = Figure(figsize=_SIZE_IN, layout='constrained')
     axes = figure.add_subplot()
-    for form, references in noise.items():
+    for variant, references in noise.items():
       for kind, line in (('float', '-'), ('same_weights', '--')):
         against = 'float' if kind == 'float' else 'its own weights in float'
         axes.plot(
@@ -89,8 +89,8 @@ def noise_plot(
           references[kind],
           line,
           marker='o',
-          color=_COLOURS[form],
-          label=f'{form} against {against}',
+          color=_COLOURS[variant],
+          label=f'{variant} against {against}',
         )
     axes.set_xticks(places, LAYERS)
     axes.set_ylabel('signal to quantisation noise, dB')

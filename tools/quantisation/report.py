@@ -10,7 +10,7 @@ from tools.quantisation.sweep import by_size
 # What QAT may cost, in MAE.
 MAX_ABOVE_PTQ_BPM = 0.02
 MAX_ABOVE_FLOAT_BPM = 0.1
-_FORM_NAMES = {'float': 'float', 'ptq': 'PTQ', 'qat': 'QAT'}
+_VARIANT_NAMES = {'float': 'float', 'ptq': 'PTQ', 'qat': 'QAT'}
 
 
 def text(results: dict, usage: dict[str, Usage]) -> str:
@@ -33,7 +33,7 @@ def text(results: dict, usage: dict[str, Usage]) -> str:
     noise_table(results['noise_db']),
     usage_table(usage),
     '\n'.join(
-      f'pulse below one code, {_FORM_NAMES[name]}, feature of 16 each: '
+      f'pulse below one code, {_VARIANT_NAMES[name]}, feature of 16 each: '
       f'{called_out(usage[name])}'
       for name in files
     ),
@@ -49,23 +49,23 @@ def text(results: dict, usage: dict[str, Usage]) -> str:
 def _file_line(name: str, file: dict) -> str:
   operators = ', '.join(layer['operator'] for layer in file['layers'][1:])
   return (
-    f'{_FORM_NAMES[name]}: {file["bytes"]:,} bytes, {file["weight_bytes"]:,} '
-    f'of weights; {operators}'
+    f'{_VARIANT_NAMES[name]}: {file["bytes"]:,} bytes, '
+    f'{file["weight_bytes"]:,} of weights; {operators}'
   )
 
 
 def error_table(summaries: dict[str, dict]) -> str:
-  """Returns the errors over all windows, a form a line.
+  """Returns the errors over all windows, a variant a line.
 
   Args:
-    summaries: pulse_correlation.summarise, by form.
+    summaries: pulse_correlation.summarise, by variant.
   """
   rows = []
   for name, errors in summaries.items():
     low, high = errors['mae_interval_bpm']
     rows.append(
       [
-        _FORM_NAMES.get(name, name),
+        _VARIANT_NAMES.get(name, name),
         f'{errors["mae_bpm"]:.3f}',
         f'{low:.2f} to {high:.2f}',
         f'{errors["rmse_bpm"]:.3f}',
@@ -78,8 +78,8 @@ def error_table(summaries: dict[str, dict]) -> str:
   return markdown.table(header, rows)
 
 
-def _or_dash(value: float | None, form: str) -> str:
-  return '-' if value is None else format(value, form)
+def _or_dash(value: float | None, spec: str) -> str:
+  return '-' if value is None else format(value, spec)
 
 
 def difference_table(differences: dict[str, dict]) -> str:
@@ -89,7 +89,7 @@ def difference_table(differences: dict[str, dict]) -> str:
     low, high = difference['interval_bpm']
     rows.append(
       [
-        ' minus '.join(_FORM_NAMES[form] for form in name.split('-')),
+        ' minus '.join(_VARIANT_NAMES[variant] for variant in name.split('-')),
         f'{difference["mae_difference_bpm"]:+.3f}',
         f'{low:+.3f} to {high:+.3f}',
       ]
@@ -98,10 +98,10 @@ def difference_table(differences: dict[str, dict]) -> str:
 
 
 def layer_table(layers: dict[str, list[dict]]) -> str:
-  """Returns shape and quantisation of each layer, forms side by side.
+  """Returns shape and quantisation of each layer, variants side by side.
 
   Args:
-    layers: quantisation_layers.describe, by form.
+    layers: quantisation_layers.describe, by variant.
   """
   rows = []
   for entries in zip(*layers.values(), strict=True):
@@ -117,8 +117,8 @@ def layer_table(layers: dict[str, list[dict]]) -> str:
     rows.append(cells)
   header = ['layer', 'operator', 'output']
   for name in layers:
-    form = _FORM_NAMES[name]
-    header += [f'{form} scale', 'zero-point', 'weight scales']
+    variant = _VARIANT_NAMES[name]
+    header += [f'{variant} scale', 'zero-point', 'weight scales']
   return markdown.table(header, rows)
 
 
@@ -126,12 +126,12 @@ def noise_table(noise: dict[str, dict[str, list[float]]]) -> str:
   """Returns signal to quantisation noise, dB, a layer a line.
 
   Args:
-    noise: quantisation_layers.noise_by_layer, by form.
+    noise: quantisation_layers.noise_by_layer, by variant.
   """
   columns = [
-    (f'{_FORM_NAMES[form]} against {words}', references[kind])
+    (f'{_VARIANT_NAMES[variant]} against {words}', references[kind])
     for kind, words in (('float', 'float'), ('same_weights', 'own weights'))
-    for form, references in noise.items()
+    for variant, references in noise.items()
   ]
   rows = [
     [layer, *(f'{values[index]:.1f}' for _, values in columns)]
@@ -193,8 +193,8 @@ def sweep_table(groups: list[dict]) -> str:
   return markdown.table(header, rows)
 
 
-def _spread(values: list[float], form: str) -> str:
-  low, mean, high = (format(value, form) for value in values)
+def _spread(values: list[float], spec: str) -> str:
+  low, mean, high = (format(value, spec) for value in values)
   return f'{mean} ({low} to {high})'
 
 
@@ -207,7 +207,7 @@ def verdict(summaries: dict[str, dict]) -> dict:
   Returns:
     {above_ptq_bpm, above_float_bpm, is_met, line}.
   """
-  mae_bpm = {name: summaries[name]['mae_bpm'] for name in _FORM_NAMES}
+  mae_bpm = {name: summaries[name]['mae_bpm'] for name in _VARIANT_NAMES}
   above_ptq_bpm = mae_bpm['qat'] - mae_bpm['ptq']
   above_float_bpm = mae_bpm['qat'] - mae_bpm['float']
   met = {
@@ -221,7 +221,7 @@ def verdict(summaries: dict[str, dict]) -> dict:
     else f'QAT is within {" and ".join(met)}'
   )
   figures = ', '.join(
-    f'{_FORM_NAMES[name]} {mae_bpm[name]:.2f}'
+    f'{_VARIANT_NAMES[name]} {mae_bpm[name]:.2f}'
     for name in ('qat', 'ptq', 'float')
   )
   return {

@@ -32,12 +32,12 @@ def results(
     {test_subjects, forms, differences, files, noise_db, codes, sweep,
     raw_forms, verdict}, as JSON.
   """
-  forms = _summaries(collected.rows, case.estimators)
+  variants = _summaries(collected.rows, case.estimators)
   contents = {name: path.read_bytes() for name, path in case.files.items()}
   images = _noise_images(collected)
   return {
     'test_subjects': case.split['test'],
-    'forms': forms,
+    'forms': variants,
     'differences': {
       f'{name}-{other}': quantisation_case.paired_difference(
         collected.rows, name, other
@@ -51,7 +51,7 @@ def results(
     },
     'sweep': _sweep(case, trials, collected, images),
     'raw_forms': raw and _summaries(raw.rows, ('float', 'ptq', 'qat')),
-    'verdict': report.verdict(forms),
+    'verdict': report.verdict(variants),
   }
 
 
