@@ -12,11 +12,11 @@ from rppg_tf import files, run_directory
 from rppg_tf.data import dataset, provenance
 from rppg_tf.data import window_split as data_window_split
 from rppg_tf.evaluation import (
-  baselines,
   beat_errors,
   confidence,
   runs,
   tables,
+  unsupervised_methods,
   window_lengths,
   windows,
 )
@@ -68,12 +68,15 @@ def _by_subject(config: EvaluateConfig) -> Evaluation:
     num_subjects += len(subjects)
     variants = runs.run_estimators(run_dir)
     found = runs.collect(
-      run_dir, config.data_dir, subjects, {**variants, **baselines.estimators()}
+      run_dir,
+      config.data_dir,
+      subjects,
+      {**variants, **unsupervised_methods.estimators()},
     )
     collected.add(found)
     validation += _validation_parts(config, run_dir, variants, found.parts)
   threshold = _threshold(config, list(variants)[-1], validation)
-  names = [*variants, *baselines.estimators(), 'train_mean']
+  names = [*variants, *unsupervised_methods.estimators(), 'train_mean']
   title = f'{split}: {num_subjects} {_SPLIT_WORDS[split]}, 10 s windows, BPM'
   if config.folds:
     title = f'{config.folds} folds, {title}'
@@ -270,7 +273,12 @@ def _by_window(config: EvaluateConfig) -> Evaluation:
   rows = runs.collect_split_by_window(config.root_dir, config.data_dir)
   summaries = {
     name: windows.summarise(rows, name)
-    for name in ('model', *baselines.METHODS, 'subject_mean', 'train_mean')
+    for name in (
+      'model',
+      *unsupervised_methods.METHODS,
+      'subject_mean',
+      'train_mean',
+    )
   }
   about = {'split_by': 'window', 'warning': data_window_split.WARNING}
   text = '\n'.join(

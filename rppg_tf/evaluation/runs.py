@@ -14,9 +14,9 @@ from rppg_tf import contract, files, run_directory
 from rppg_tf.data import clips, dataset
 from rppg_tf.errors import InputError
 from rppg_tf.evaluation import (
-  baselines,
   beat_errors,
   confidence,
+  unsupervised_methods,
   window_lengths,
   window_split,
   windows,
@@ -149,7 +149,7 @@ def collect_split_by_window(
       run_dir,
       data_dir,
       subjects_of(run_dir, data_dir, 'test'),
-      {'model': model, **baselines.estimators()},
+      {'model': model, **unsupervised_methods.estimators()},
     )
   )
 

@@ -1,8 +1,8 @@
 """How the error grows as windows shrink: 2.5, 5, 10 and 20 s.
 
-Of pulse waves (the baselines' and the networks'), read by the highest peak of
-their spectrum at every length. The head's own reading of its spectrum has
-weights for 10 s and is not asked.
+Of pulse waves (the unsupervised methods' and the networks'), read by the
+highest peak of their spectrum at every length. The head's own reading of its
+spectrum has weights for 10 s and is not asked.
 """
 
 import numpy as np

@@ -8,7 +8,12 @@ import pytest
 
 from rppg_tf import contract
 from rppg_tf.errors import InputError
-from rppg_tf.evaluation import baselines, confidence, tables, window_lengths
+from rppg_tf.evaluation import (
+  confidence,
+  tables,
+  unsupervised_methods,
+  window_lengths,
+)
 from rppg_tf.evaluation import windows as evaluation_windows
 from rppg_tf.inference import estimates
 
@@ -68,8 +73,8 @@ def test_an_estimator_gets_the_recording_and_its_codes():
   }
 
 
-def test_baselines_stand_beside_a_model():
-  estimators = {'model': _fixed(80, 0.7), **baselines.estimators()}
+def test_unsupervised_methods_stand_beside_a_model():
+  estimators = {'model': _fixed(80, 0.7), **unsupervised_methods.estimators()}
   recording = _recording()
   # The ROIs show what the mid face does not: a still picture.
   rows = evaluation_windows.evaluate([recording], 'none', estimators, 60.0)

@@ -6,7 +6,7 @@ import pytest
 
 from rppg_tf import contract
 from rppg_tf.errors import InputError
-from rppg_tf.evaluation import baselines, windows
+from rppg_tf.evaluation import unsupervised_methods, windows
 from rppg_tf.synthesis import codecs, patch_motion, patch_textures, patches
 
 _CALM = frozenset({'motion', 'light', 'codec', 'pulse_less'})
@@ -36,7 +36,7 @@ def test_an_example_is_one_of_tfds_ubfc(calm):
 
 
 def test_its_pulse_reads_back_by_pos(calm):
-  estimates = baselines.estimators()['pos'](calm)
+  estimates = unsupervised_methods.estimators()['pos'](calm)
   reference = windows.reference_bpm(calm['heart_rate_bpm'], calm['timestamp_s'])
   np.testing.assert_allclose(estimates.heart_rate_bpm, reference, atol=3)
 

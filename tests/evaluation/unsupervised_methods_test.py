@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rppg_tf import contract
-from rppg_tf.evaluation import baselines, metrics
+from rppg_tf.evaluation import metrics, unsupervised_methods
 from rppg_tf.inference import estimates as inference_estimates
 from rppg_tf.model.pulse_layers import LastSeconds, WaveSpectra
 from rppg_tf.signals import spectrum, unsupervised
@@ -44,9 +44,11 @@ def _rates(method, rgb):
 @pytest.mark.parametrize('name', ['pos', 'chrom'])
 def test_projections_read_the_pulse_through_a_stronger_disturbance(name):
   rgb, (_, volume) = _trace()
-  pulse = baselines.METHODS[name](rgb)
+  pulse = unsupervised_methods.METHODS[name](rgb)
   assert pulse.shape == (600,)
-  np.testing.assert_allclose(_rates(baselines.METHODS[name], rgb), 72, atol=0.5)
+  np.testing.assert_allclose(
+    _rates(unsupervised_methods.METHODS[name], rgb), 72, atol=0.5
+  )
   middle = slice(48, -48)
   # Also its sign: it rises with the blood volume.
   assert metrics.pearson_r(pulse[middle], volume[middle]) > 0.95
@@ -57,25 +59,25 @@ def test_green_reads_the_disturbance():
   np.testing.assert_allclose(_rates(unsupervised.green, rgb), 110, atol=0.5)
 
 
-@pytest.mark.parametrize('name', baselines.METHODS)
+@pytest.mark.parametrize('name', unsupervised_methods.METHODS)
 @pytest.mark.parametrize('bpm', [45.0, 72.0, 119.0, 171.3])
 def test_all_read_an_undisturbed_pulse(name, bpm):
   rgb, (_, volume) = _trace(pulse_bpm=bpm, disturbance=0.0, noise=0.005)
-  method, middle = baselines.METHODS[name], slice(48, -48)
+  method, middle = unsupervised_methods.METHODS[name], slice(48, -48)
   np.testing.assert_allclose(_rates(method, rgb), bpm, atol=0.5)
   assert metrics.pearson_r(method(rgb)[middle], volume[middle]) > 0.9
 
 
-@pytest.mark.parametrize('name', baselines.METHODS)
+@pytest.mark.parametrize('name', unsupervised_methods.METHODS)
 def test_brightness_does_not_matter(name):
   rgb, _ = _trace(noise=0.02)
-  method = baselines.METHODS[name]
+  method = unsupervised_methods.METHODS[name]
   np.testing.assert_allclose(method(rgb * 0.4), method(rgb), atol=1e-12)
 
 
-@pytest.mark.parametrize('name', baselines.METHODS)
+@pytest.mark.parametrize('name', unsupervised_methods.METHODS)
 def test_a_colour_that_stands_still_is_no_pulse(name):
-  pulse = baselines.METHODS[name](np.tile(_SKIN, (300, 1)))
+  pulse = unsupervised_methods.METHODS[name](np.tile(_SKIN, (300, 1)))
   np.testing.assert_allclose(pulse, 0, atol=1e-9)
 
 
@@ -91,7 +93,7 @@ def test_pos_of_one_window_is_the_formula():
 
 @pytest.mark.parametrize('shape', [(47, 3), (300, 4), (300,)])
 def test_other_shapes_are_refused(shape):
-  for method in baselines.METHODS.values():
+  for method in unsupervised_methods.METHODS.values():
     with pytest.raises(ValueError, match='expected positive'):
       method(np.ones(shape))
 
@@ -126,7 +128,7 @@ def test_estimators_read_both_traces_at_any_frame_rate():
     'timestamp_s': 1000 + time_s,
     'face_found': np.ones(len(rgb), bool),
   }
-  estimators = baselines.estimators()
+  estimators = unsupervised_methods.estimators()
   assert list(estimators) == [
     *('pos', 'chrom', 'green', 'pos_rois', 'chrom_rois', 'green_rois')
   ]
@@ -218,7 +220,7 @@ def test_vitallens_agrees(tmp_path):
   for name, (least_r, most_median_bpm, most_share) in _AGREEMENT.items():
     correlations, differences_bpm = [], []
     for face, rgb in traces.items():
-      ours = baselines.METHODS[name](rgb)
+      ours = unsupervised_methods.METHODS[name](rgb)
       theirs = _as_ours(name, pulses[f'{face}/{name}'])
       waves = (
         unsupervised.band_passed(wave)[middle] for wave in (ours, theirs)
