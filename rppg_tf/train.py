@@ -129,15 +129,15 @@ flags.DEFINE_string(
   None,
   'Whom to learn from beside the labels: a run directory, a model (.keras, '
   '.h5, .tflite) or a table of predictions (.npz, .csv; '
-  'docs/from_pytorch.md). It is asked of the training recordings; where it '
-  'says nothing, for --patch_recordings and in validation the labels count '
-  'alone.',
+  'docs/from_pytorch.md). The teacher predicts the training recordings; where '
+  'its outputs are missing, for --patch_recordings and in validation the '
+  'labels count alone.',
 )
 flags.DEFINE_float(
   'teacher_weight',
   _DEFAULTS['teacher_weight'],
-  'Share of the teacher in the loss of heart rate, distribution and pulse; '
-  'the labels have the rest.',
+  "The teacher's blend weight in the loss of heart rate, distribution and "
+  'pulse; the labels have the rest.',
   lower_bound=0.0,
   upper_bound=1.0,
 )
@@ -172,7 +172,7 @@ flags.DEFINE_string(
   'ground_truth_dir',
   None,
   'Real PPG and time stamps for the patches, DIR/subjectN/ground_truth.txt; '
-  'default: made up.',
+  'default: synthetic.',
 )
 flags.DEFINE_integer(
   'seed', _DEFAULTS['seed'], 'Of weights, clips, augmentation.'

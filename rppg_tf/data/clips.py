@@ -4,7 +4,7 @@ import dataclasses
 
 from rppg_tf import contract
 from rppg_tf.data import teacher_targets
-from rppg_tf.data.teacher_targets import taught
+from rppg_tf.data.teacher_targets import teacher_columns
 from rppg_tf.errors import InputError
 from rppg_tf.keras_compat import tf
 
@@ -29,8 +29,8 @@ class ClipShape:
     window_stride: samples from one window to the next.
     label: `mean` of the window's heart rates, or of its `middle` sample.
     targets: what the network has outputs and losses for.
-    teacher_weight: share of a teacher's targets against the labels' in the
-      loss, in [0, 1], where the teacher says something.
+    teacher_weight: blend weight of a teacher's targets against the labels' in
+      the loss, in [0, 1], where there are teacher outputs.
   """
 
   num_samples: int = 300
@@ -96,15 +96,17 @@ def cut_clip(item, start, speed, shape: ClipShape):
   }
   targets = {name: targets[name] for name in shape.targets}
   weights = {name: target_weights[name] for name in shape.targets}
-  said = {name: on_grid(values) for name, values in taught(item).items()}
-  if said:
-    more = teacher_targets.targets(said, speed, shape)
-    teacher_targets.share(targets, weights, *more, has_pulse, shape)
+  outputs = {
+    name: on_grid(values) for name, values in teacher_columns(item).items()
+  }
+  if outputs:
+    more = teacher_targets.targets(outputs, speed, shape)
+    teacher_targets.blend(targets, weights, *more, has_pulse, shape)
   return inputs, targets, weights
 
 
 def _grid_positions(stamps, speed, num_samples: int):
-  """As feature_timeline.grid_positions, for a grid that ends with the clip."""
+  """As resampling.grid_positions, for a grid that ends with the clip."""
   step_s = speed / contract.GRID_RATE_HZ
   back = tf.cast(tf.range(num_samples - 1, -1, -1), tf.float64)
   grid_s = tf.maximum(stamps[-1] - back * step_s, stamps[0])

@@ -11,7 +11,7 @@ import numpy as np
 from rppg_tf import contract
 from rppg_tf.data import augmentation, clips
 from rppg_tf.data.clips import ClipShape
-from rppg_tf.data.teacher_targets import TEACHER, taught
+from rppg_tf.data.teacher_targets import TEACHER, teacher_columns
 from rppg_tf.errors import InputError
 from rppg_tf.keras_compat import tf
 from rppg_tf.signals import background, chrominance
@@ -53,7 +53,7 @@ def prepare(recordings: tf.data.Dataset, mode: str) -> tf.data.Dataset:
     codes.set_shape([None, contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE])
     colour.set_shape([None, contract.NUM_CHROMINANCE])
     names = ('timestamp_s', 'ppg', 'heart_rate_bpm')
-    series = {name: example[name] for name in names} | taught(example)
+    series = {name: example[name] for name in names} | teacher_columns(example)
     series |= {'codes': codes, 'chrominance': colour}
     kept = _kept_frames(example['timestamp_s'])
     return {name: tf.gather(value, kept) for name, value in series.items()}

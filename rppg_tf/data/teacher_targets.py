@@ -1,27 +1,27 @@
-"""What a teacher says of a recording → targets beside the labels of a clip."""
+"""Teacher columns of a recording → targets beside the labels of a clip."""
 
 from rppg_tf import contract
 from rppg_tf.keras_compat import tf
 from rppg_tf.signals import spectrum
 
-# What a teacher says of a frame, or a target made of it, begins with this.
+# Names of a teacher's outputs, and of targets made of them, begin with this.
 TEACHER = 'teacher_'
 
 
-def taught(item: dict) -> dict:
-  """Returns what a teacher says of a recording, empty without a teacher."""
+def teacher_columns(item: dict) -> dict:
+  """Returns a recording's teacher outputs, empty without a teacher."""
   return {name: item[name] for name in item if name.startswith(TEACHER)}
 
 
-def share(targets, weights, said, known, has_pulse, shape) -> None:
-  """Shares the loss of a clip between labels and teacher.
+def blend(targets, weights, outputs, known, has_pulse, shape) -> None:
+  """Blends labels and teacher in the loss of a clip.
 
-  A label gives way by shape.teacher_weight where the teacher says something,
-  and counts whole where it does not.
+  The blend weight of the teacher is shape.teacher_weight where there are
+  teacher outputs, and 0 where they are missing.
 
   Args:
     targets, weights: of the labels, by name; the teacher's are added.
-    said, known: of `targets`.
+    outputs, known: of `targets`.
     has_pulse: float32 0 or 1; without, the teacher can only be wrong.
     shape: clips.ClipShape.
   """
@@ -29,20 +29,20 @@ def share(targets, weights, said, known, has_pulse, shape) -> None:
     part = shape.teacher_weight * has_pulse * known[name]
     weights[name] = weights[name] * (1.0 - part)
     weights[f'{TEACHER}{name}'] = part
-    targets[f'{TEACHER}{name}'] = said[name]
+    targets[f'{TEACHER}{name}'] = outputs[name]
   if 'features' in known:
     weights[f'{TEACHER}features'] = known['features']
-    targets[f'{TEACHER}features'] = said['features']
+    targets[f'{TEACHER}features'] = outputs['features']
 
 
-def targets(said, speed, shape):
-  """Makes targets of what a teacher says; they hold no NaN.
+def targets(outputs, speed, shape):
+  """Makes targets of teacher outputs; they hold no NaN.
 
-  The teacher's rate of a window is the one that it says of the window's
-  middle: it has looked around there itself.
+  The teacher's rate of a window is the one of the window's middle: the teacher
+  has looked around there itself.
 
   Args:
-    said: what `taught` gave, on the clip's grid: float32 [num_samples] or
+    outputs: of `teacher_columns`, on the clip's grid: float32 [num_samples] or
       [num_samples, values].
     speed: float64, rates are to be multiplied by it.
     shape: clips.ClipShape, how windows are cut.
@@ -55,21 +55,23 @@ def targets(said, speed, shape):
     known: by the same names, what each counts, 0 or 1: [windows], [windows],
       scalar, scalar.
   """
-  said = {name.removeprefix(TEACHER): values for name, values in said.items()}
+  outputs = {
+    name.removeprefix(TEACHER): values for name, values in outputs.items()
+  }
   speed = tf.cast(speed, tf.float32)
   span = (shape.window - 1) * shape.window_spacing + 1
   num_windows = (shape.num_samples - span) // shape.window_stride + 1
   middles = (shape.window // 2) * shape.window_spacing
   middles = middles + shape.window_stride * tf.range(num_windows)
-  rates = tf.gather(said['heart_rate_bpm'], middles) * speed
+  rates = tf.gather(outputs['heart_rate_bpm'], middles) * speed
   is_known = (rates >= contract.MIN_LABEL_BPM) & (
     rates <= contract.MAX_LABEL_BPM
   )
   rates = tf.where(is_known, rates, 0.0)
   found = {'heart_rate_bpm': rates, 'rate_probability': rates}
-  if 'rate_probability' in said:
+  if 'rate_probability' in outputs:
     drawn_out = stretch_rates(
-      tf.gather(said['rate_probability'], middles), speed
+      tf.gather(outputs['rate_probability'], middles), speed
     )
     is_finite = tf.reduce_all(tf.math.is_finite(drawn_out), 1)
     is_known = is_known & is_finite
@@ -77,9 +79,9 @@ def targets(said, speed, shape):
       is_known[:, tf.newaxis], drawn_out, 1.0 / contract.NUM_RATES
     )
   known = dict.fromkeys(found, tf.cast(is_known, tf.float32))
-  for name in said.keys() & {'pulse', 'features'}:
-    is_whole = tf.reduce_all(tf.math.is_finite(said[name]))
-    found[name] = tf.where(is_whole, said[name], 0.0)
+  for name in outputs.keys() & {'pulse', 'features'}:
+    is_whole = tf.reduce_all(tf.math.is_finite(outputs[name]))
+    found[name] = tf.where(is_whole, outputs[name], 0.0)
     known[name] = tf.cast(is_whole, tf.float32)
   return found, known
 

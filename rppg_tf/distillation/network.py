@@ -22,20 +22,22 @@ def with_teacher(
     a projection that is in neither part that is saved.
   """
   outputs = dict(network.output)
-  said = {**num_values, 'rate_probability': contract.NUM_RATES}
+  num_values = {**num_values, 'rate_probability': contract.NUM_RATES}
   again = {
     f'{TEACHER}{name}': network.output[name]
-    for name in said
+    for name in num_values
     if name in network.output
   }
-  if 'features' in said:
+  if 'features' in num_values:
     x = network.get_layer('grid').output  # [batch, samples, 48 or 52]
     x = network_layers.FirstFeatures(
       contract.NUM_ROI_FEATURES, name='roi_features'
     )(x)
     # [batch, samples, 48]
-    if said['features'] != contract.NUM_ROI_FEATURES:
-      x = keras.layers.Dense(said['features'], name='teacher_projection')(x)
+    if num_values['features'] != contract.NUM_ROI_FEATURES:
+      x = keras.layers.Dense(num_values['features'], name='teacher_projection')(
+        x
+      )
     again[f'{TEACHER}features'] = x
   outputs |= network_layers.named_outputs(again)
-  return keras.Model(network.input, outputs, name='taught_network')
+  return keras.Model(network.input, outputs, name='distilled_network')

@@ -1,9 +1,9 @@
 """A table of a teacher's predictions: what every --teacher becomes.
 
 Rows are keyed by subject and time, on the clock of the recording's
-timestamp_s. `heart_rate_bpm` is the rate at that time, as a label would be; a
-teacher that looks at a window says it of the window's middle. NaN where it
-says nothing.
+timestamp_s. `heart_rate_bpm` is the rate at that time, as a label would be;
+that of a window belongs to the window's middle. NaN where teacher outputs are
+missing.
 """
 
 import csv
@@ -26,7 +26,7 @@ COLUMNS = {
   'rate_probability': contract.NUM_RATES,
   'features': None,
 }
-# Between rows further apart than this the teacher says nothing.
+# Between rows further apart than this teacher outputs are missing.
 MAX_GAP_S = 2.0
 # Outside of its rows a table still counts for this long: times are rounded.
 _EDGE_S = 0.1
@@ -39,7 +39,7 @@ Key = tuple[str, int]
 
 @dataclasses.dataclass(frozen=True)
 class Track:
-  """What a teacher says of one recording.
+  """A teacher's outputs for one recording.
 
   Attributes:
     time_s: float64 [rows], never decreasing.
@@ -53,7 +53,7 @@ class Track:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-  """What a teacher says of every recording.
+  """A teacher's outputs for every recording.
 
   Attributes:
     tracks: by recording; all with the same columns.
@@ -118,7 +118,7 @@ def join(
 
   Returns:
     Of each recording {column: float32 [frames] or [frames, values]}, NaN
-    where the teacher says nothing.
+    where teacher outputs are missing.
 
   Raises:
     InputError: a recording is not in the table, or none of its rows is of
@@ -156,7 +156,7 @@ def _is_elsewhere(track: Track, timestamp_s: np.ndarray) -> bool:
 
 
 def _check_rates(joined: list[dict[str, np.ndarray]], name: str) -> None:
-  """Refuses rates in another unit, and a teacher that says nothing."""
+  """Refuses rates in another unit, and a teacher without outputs."""
   rates = np.concatenate([columns['heart_rate_bpm'] for columns in joined])
   rates = rates[np.isfinite(rates)]
   if not rates.size:

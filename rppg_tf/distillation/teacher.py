@@ -81,7 +81,7 @@ def columns(
   roi_geometry: str,
   split: Mapping[str, Sequence[str]],
 ) -> Columns:
-  """Returns what a teacher says of the training recordings.
+  """Returns the teacher columns of the training recordings.
 
   Args:
     teacher: as for `predictions`.
@@ -137,10 +137,10 @@ def attach(recordings: tf.data.Dataset, columns: Columns) -> tf.data.Dataset:
   return recordings.enumerate().map(add)
 
 
-def attach_nothing(
+def attach_missing(
   recordings: tf.data.Dataset, columns: Columns
 ) -> tf.data.Dataset:
-  """As `attach`, for recordings that the teacher says nothing of: all NaN."""
+  """As `attach`, for recordings without teacher outputs: all NaN."""
   shapes = {name: values.shape[1:] for name, values in columns[0].items()}
 
   def add(example):

@@ -121,8 +121,8 @@ def _teacher_columns(
     split,
   )
   if not config.teacher_feature_weight:
-    for said in columns:
-      said.pop('features', None)
+    for outputs in columns:
+      outputs.pop('features', None)
   return columns
 
 
@@ -139,9 +139,9 @@ def _recordings(
   )
   return {
     name: sources.prepared_recordings(
-      *source, split[name], said, config.cache, config.seed
+      *source, split[name], outputs, config.cache, config.seed
     )
-    for name, said in (('train', columns), ('validation', None))
+    for name, outputs in (('train', columns), ('validation', None))
   }
 
 
@@ -155,7 +155,7 @@ def _patches(
   )
   recordings = sources.patch_recordings(source, config.patch_recordings)
   if columns is not None:
-    recordings = teacher.attach_nothing(recordings, columns)
+    recordings = teacher.attach_missing(recordings, columns)
   return pipeline.prepare(recordings, config.background)
 
 
@@ -209,10 +209,10 @@ def _fit(
     ),
     keras.callbacks.TensorBoard(str(run_dir / 'tensorboard')),
   ]
-  said = teacher.num_values(columns)
+  num_values = teacher.num_values(columns)
   epochs = config.epochs
   _run_epochs(
-    config, joined, said, train, validation, num_steps, epochs, callbacks
+    config, joined, num_values, train, validation, num_steps, epochs, callbacks
   )
   return keep_best.best_mae_bpm
 
@@ -281,11 +281,11 @@ def _fit_head(
   callbacks = [keep_best, keras.callbacks.CSVLogger(str(history))]
   joined = network.build_head_network(head)
   # The features are what the CNN has made of them.
-  said = teacher.num_values(columns)
-  said.pop('features', None)
+  num_values = teacher.num_values(columns)
+  num_values.pop('features', None)
   epochs = config.head_epochs
   _run_epochs(
-    config, joined, said, train, validation, num_steps, epochs, callbacks
+    config, joined, num_values, train, validation, num_steps, epochs, callbacks
   )
   return keep_best.best_mae_bpm
 
@@ -293,7 +293,7 @@ def _fit_head(
 def _run_epochs(
   config: TrainConfig,
   joined,
-  said,
+  num_values,
   train,
   validation,
   num_steps: int,
@@ -304,17 +304,17 @@ def _run_epochs(
 
   Args:
     joined: CNN and head, or the head.
-    said: of teacher.num_values, what of a teacher it is held against.
+    num_values: of teacher.num_values, what of a teacher it is held against.
     train, validation: clips.
     num_steps: in an epoch.
     epochs: how many.
     callbacks: of Keras.
   """
   teacher_loss = None
-  if said:
-    joined = distillation_network.with_teacher(joined, said)
+  if num_values:
+    joined = distillation_network.with_teacher(joined, num_values)
     teacher_loss = objective.TeacherLoss(
-      'rate_probability' in said,
+      'rate_probability' in num_values,
       config.teacher_temperature,
       config.teacher_feature_weight,
     )

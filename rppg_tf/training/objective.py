@@ -48,8 +48,8 @@ def compile_network(
     pulse_loss_weight: of 1 - Pearson of the pulse; the Huber loss of the heart
       rate, in BPM, has HEART_RATE_LOSS_WEIGHT.
     rate_loss_weight: of the cross entropy of the rate distribution.
-    teacher_loss: of a network of network.with_teacher. The share of teacher
-      and labels is in the clips' sample weights.
+    teacher_loss: of a network of network.with_teacher. The blend weights of
+      teacher and labels are in the clips' sample weights.
   """
   loss = {'heart_rate_bpm': losses.HuberBpm()}
   weights = {'heart_rate_bpm': HEART_RATE_LOSS_WEIGHT}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rppg_tf import contract
 from rppg_tf.data import dataset, pipeline
-from rppg_tf.data.teacher_targets import TEACHER, taught
+from rppg_tf.data.teacher_targets import TEACHER, teacher_columns
 from rppg_tf.distillation import teacher
 from rppg_tf.keras_compat import keras, tf
 from rppg_tf.model import network as networks
@@ -30,7 +30,7 @@ def prepared_recordings(
     roi_geometry: the dataset's configuration, `inner` or `original`.
     background_mode: one of background.MODES.
     subjects: whose recordings.
-    columns: what a teacher says of them, if there is one.
+    columns: the teacher's, if there is one.
     cache: one of CACHES. With `none` they are read and prepared in each pass,
       file by file in another order (in a fixed one for a teacher's columns).
     seed: of these orders.
@@ -96,7 +96,7 @@ def encoded_recordings(
     encoded = spatial_cnn(decode(codes[tf.newaxis]), training=False)
     features = join([encoded, colour[tf.newaxis]])[0]
     names = ('timestamp_s', 'ppg', 'heart_rate_bpm')
-    series = {name: item[name] for name in names} | taught(item)
+    series = {name: item[name] for name in names} | teacher_columns(item)
     # The CNN does not learn any more.
     series.pop(f'{TEACHER}features', None)
     return {'features': features} | series

@@ -197,7 +197,7 @@ def test_features_go_with_their_rois():
     np.repeat([1.0, 2, 3], 16), (made_up_examples.NUM_FRAMES, 1)
   )
   columns['features'] = columns['features'].astype(np.float32)
-  item = made_up_teacher.taught(columns)
+  item = made_up_teacher.prepared(columns)
   # Each ROI one colour, so that its place in the clip can be told.
   item['codes'] = tf.ones_like(item['codes']) * tf.reshape(
     tf.constant([1, 2, 3], tf.int8), (1, 3, 1, 1, 1)

@@ -1,4 +1,4 @@
-"""What a teacher says of a clip: its share of the loss, at any speed."""
+"""Teacher columns of a clip: their blend weight in the loss, at any speed."""
 
 import numpy as np
 import pytest
@@ -9,13 +9,13 @@ from tests.support.made_up_teacher import (
   cut,
   every_column,
   peak,
+  prepared,
   rates_alone,
-  taught,
 )
 
 
 def test_labels_give_way_by_the_teachers_share():
-  _, targets, weights = cut(taught(every_column()))
+  _, targets, weights = cut(prepared(every_column()))
   assert targets['teacher_heart_rate_bpm'].numpy().tolist() == [90.0]
   assert targets['heart_rate_bpm'].numpy().tolist() == [80.0]
   np.testing.assert_allclose(
@@ -33,7 +33,7 @@ def test_where_the_teacher_says_nothing_the_label_counts_whole():
   columns['heart_rate_bpm'][100:] = np.nan
   columns['rate_probability'][100:] = np.nan
   columns['pulse'][200] = np.nan
-  _, targets, weights = cut(taught(columns))
+  _, targets, weights = cut(prepared(columns))
   for name in ('heart_rate_bpm', 'rate_probability', 'pulse'):
     np.testing.assert_allclose(weights[name], 1.0)
     np.testing.assert_allclose(weights[f'teacher_{name}'], 0.0)
@@ -44,7 +44,7 @@ def test_a_teacher_says_nothing_of_a_recording_without_a_pulse():
   example = made_up_examples.example() | {
     'heart_rate_bpm': np.zeros(made_up_examples.NUM_FRAMES, np.float32)
   }
-  _, _, weights = cut(taught(every_column(), example))
+  _, _, weights = cut(prepared(every_column(), example))
   np.testing.assert_allclose(weights['teacher_heart_rate_bpm'], 0.0)
   np.testing.assert_allclose(weights['rate_probability'], 1.0)
 
@@ -54,14 +54,14 @@ def test_a_window_has_the_teachers_rate_of_its_middle():
   columns['heart_rate_bpm'] = np.linspace(
     60, 120, made_up_examples.NUM_FRAMES, dtype='f'
   )
-  _, targets, _ = cut(taught(columns))
+  _, targets, _ = cut(prepared(columns))
   # The clip's grid ends at frame 329; sample 150 of 300 is frame 180.
   expected = columns['heart_rate_bpm'][180]
   np.testing.assert_allclose(targets['teacher_heart_rate_bpm'], expected, 1e-5)
 
 
 def test_a_faster_clip_has_faster_rates():
-  _, targets, _ = cut(taught(every_column()), speed=1.05)
+  _, targets, _ = cut(prepared(every_column()), speed=1.05)
   np.testing.assert_allclose(targets['teacher_heart_rate_bpm'], 94.5, 1e-6)
   drawn_out = targets['teacher_rate_probability'][0].numpy()
   assert drawn_out.sum() == pytest.approx(1.0, abs=1e-5)

@@ -19,8 +19,8 @@ from tests.support.made_up_teacher import (
   SHAPE,
   cut,
   every_column,
+  prepared,
   rates_alone,
-  taught,
 )
 
 pytestmark = pytest.mark.slow
@@ -30,9 +30,9 @@ def test_recordings_without_a_teacher_go_beside_those_with_one():
   """As --patch_recordings do."""
   columns = every_column()
   example = tf.data.Dataset.from_tensors(made_up_examples.example())
-  taught = teacher.attach(example, [columns])
-  untaught = teacher.attach_nothing(example, [columns])
-  joined = pipeline.prepare(taught.concatenate(untaught), 'normalise')
+  with_outputs = teacher.attach(example, [columns])
+  without = teacher.attach_missing(example, [columns])
+  joined = pipeline.prepare(with_outputs.concatenate(without), 'normalise')
   shares = [float(cut(item)[2]['teacher_heart_rate_bpm'][0]) for item in joined]
   assert shares == [0.25, 0.0]
 
@@ -40,7 +40,7 @@ def test_recordings_without_a_teacher_go_beside_those_with_one():
 def _head_network(head_name, columns, shape):
   """A head that a teacher's columns are held against, and a clip for it."""
   keras.utils.set_random_seed(1)
-  item = taught(columns)
+  item = prepared(columns)
   item = {n: item[n] for n in item if n not in ('codes', 'chrominance')}
   noise = np.random.default_rng(1).normal(
     size=(made_up_examples.NUM_FRAMES, 52)
@@ -72,8 +72,8 @@ def test_a_teacher_with_rates_alone_is_held_against_as_a_label_is():
   for name, loss in expected.items():
     value = loss(tf.constant([[90.0]]), outputs[name]).numpy()
     assert found[f'{name}_loss'] == pytest.approx(value, rel=1e-3)
-  # All the weight is the teacher's where it says something; of the pulse it
-  # says nothing.
+  # All the weight is the teacher's where there are outputs; there are none for
+  # the pulse.
   assert found['heart_rate_bpm_loss'] == found['rate_probability_loss'] == 0
   assert found['pulse_loss'] > 0 and 'teacher_pulse_loss' not in found
 

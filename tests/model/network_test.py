@@ -58,17 +58,17 @@ def test_a_model_over_100k_parameters_is_refused(trained_cnn):
 def test_nothing_of_the_teacher_is_in_the_student():
   cnn, head = build_spatial_cnn(), network.build_head('pulse')
   joined = network.build_network(cnn, head, _INPUT)
-  taught = distillation_network.with_teacher(
+  distilled = distillation_network.with_teacher(
     joined, {'heart_rate_bpm': 1, 'features': 7}
   )
-  assert taught.output_shape['teacher_features'] == (None, None, 7)
-  assert 'teacher_pulse' not in taught.output
-  assert taught.count_params() - joined.count_params() == 48 * 7 + 7
+  assert distilled.output_shape['teacher_features'] == (None, None, 7)
+  assert 'teacher_pulse' not in distilled.output
+  assert distilled.count_params() - joined.count_params() == 48 * 7 + 7
   assert (cnn.count_params(), head.count_params()) == (9_904, 6_405)
-  taught = distillation_network.with_teacher(
+  distilled = distillation_network.with_teacher(
     joined, {'heart_rate_bpm': 1, 'features': 48}
   )
-  assert taught.count_params() == 9_904 + 6_405
+  assert distilled.count_params() == 9_904 + 6_405
 
 
 def test_folding_batch_norm_changes_nothing(trained_cnn):

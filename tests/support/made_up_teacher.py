@@ -1,4 +1,4 @@
-"""What a made-up teacher says of a made-up example, for the tests."""
+"""Teacher columns of a synthetic example, for the tests."""
 
 import numpy as np
 import tensorflow as tf
@@ -32,8 +32,8 @@ def every_column():
   }
 
 
-def taught(columns, example=None):
-  """A prepared recording with what a teacher says of it."""
+def prepared(columns, example=None):
+  """A prepared recording with teacher columns."""
   examples = tf.data.Dataset.from_tensors(example or made_up_examples.example())
   examples = teacher.attach(examples, [columns])
   return next(iter(pipeline.prepare(examples, 'normalise')))
