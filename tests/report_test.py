@@ -1,4 +1,4 @@
-"""The command rppg_tf.report on made-up run directories."""
+"""The command rppg_tf.report on synthetic run directories."""
 
 import csv
 import html.parser
@@ -11,7 +11,7 @@ import unittest
 
 import pytest
 
-from tests.support import commands, made_up_run
+from tests.support import commands, synthetic_run
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +53,7 @@ class ReportTest(unittest.TestCase):
     folder = tempfile.TemporaryDirectory()
     cls.addClassCleanup(folder.cleanup)
     cls.standard_dir = pathlib.Path(folder.name) / 'run'
-    made_up_run.write(cls.standard_dir)
+    synthetic_run.write(cls.standard_dir)
     _report(cls.standard_dir).check_returncode()
     text = (cls.standard_dir / 'report.html').read_text(encoding='utf-8')
     cls.standard = _Page(text), text
@@ -78,7 +78,7 @@ class ReportTest(unittest.TestCase):
     return lines[0]
 
   def test_summary_holds_the_numbers_of_the_run(self):
-    made_up_run.write(self.run_dir)
+    synthetic_run.write(self.run_dir)
     html_path = self.run_dir.parent / 'a' / 'page.html'
     summary_path = self.run_dir.parent / 'b' / 'numbers.json'
     done = _report(
@@ -134,7 +134,7 @@ class ReportTest(unittest.TestCase):
     self.assertTrue(all(page.labels))
 
   def test_hostile_subject_is_text(self):
-    made_up_run.write(self.run_dir, subjects=(_HOSTILE, 'subject103'))
+    synthetic_run.write(self.run_dir, subjects=(_HOSTILE, 'subject103'))
     page, text, _ = self.page()
     self.assertNotIn('script', page.tags)
     self.assertNotIn('<script', text)
@@ -145,11 +145,11 @@ class ReportTest(unittest.TestCase):
     self.assertIn('Not a medical device', text)
     self.assertIn('are rendered, not filmed', text)
     path = self.run_dir / 'provenance.json'
-    made_up_run.write(
+    synthetic_run.write(
       self.run_dir, subjects=('subject5', 'subject150', 'kim2024')
     )
     for content in ({'subject150': 'unknown'}, {}, None):
-      path.unlink() if content is None else made_up_run.write_json(
+      path.unlink() if content is None else synthetic_run.write_json(
         path, content
       )
       _, text, _ = self.page()
@@ -157,7 +157,7 @@ class ReportTest(unittest.TestCase):
       self.assertIn('of unknown origin', text)
       self.assertNotIn('rendered', text)
       self.assertNotIn('UBFC', text)
-    made_up_run.write_json(
+    synthetic_run.write_json(
       path, {'subject5': 'rendered', 'subject150': 'unknown'}
     )
     _, text, _ = self.page()
@@ -165,7 +165,7 @@ class ReportTest(unittest.TestCase):
     self.assertIn('the others are of unknown origin', text)
 
   def test_copes_without_int8_forms(self):
-    made_up_run.write(self.run_dir, variants=('model',), confidence=False)
+    synthetic_run.write(self.run_dir, variants=('model',), confidence=False)
     page, text, line = self.page()
     summary = json.loads((self.run_dir / 'summary.json').read_text())
     missing = {name for name, value in summary.items() if value is None}
@@ -184,7 +184,7 @@ class ReportTest(unittest.TestCase):
     self.assertEqual(len(page.labels), 3 + 1 + 3)
 
   def test_copes_with_one_window_and_one_epoch(self):
-    made_up_run.write(
+    synthetic_run.write(
       self.run_dir, subjects=('subject103',), num_windows=1, num_epochs=1
     )
     page, text, _ = self.page()
@@ -193,19 +193,19 @@ class ReportTest(unittest.TestCase):
     self.assertNotRegex(text, r'\bd="[^"]*nan')
 
   def test_copes_with_windows_without_an_estimate(self):
-    made_up_run.write(self.run_dir)
+    synthetic_run.write(self.run_dir)
     path = self.run_dir / 'windows.csv'
     with path.open(newline='') as file:
       rows = list(csv.DictReader(file))
     for row in rows:
       if row['subject'] == 'subject103':
         row['int8_c'] = row['model'] = 'nan'
-    made_up_run.write_csv(path, rows)
+    synthetic_run.write_csv(path, rows)
     evaluation = json.loads((self.run_dir / 'evaluation.json').read_text())
     for variant in ('model', 'int8_c'):
       evaluation[variant]['mae_bpm'] = math.nan
       evaluation[variant]['per_subject']['subject103']['mae_bpm'] = math.nan
-    made_up_run.write_json(self.run_dir / 'evaluation.json', evaluation)
+    synthetic_run.write_json(self.run_dir / 'evaluation.json', evaluation)
     _, text, line = self.page()
     self.assertIn('gives no number for some windows', text)
     self.assertIn('49 windows without a number are left out', text)
@@ -216,23 +216,23 @@ class ReportTest(unittest.TestCase):
     self.assertIsNone(json.loads(summary)['int8_c_mae_bpm'])
 
   def test_says_when_a_model_is_no_better_than_the_mean(self):
-    made_up_run.write(self.run_dir)
+    synthetic_run.write(self.run_dir)
     evaluation = json.loads((self.run_dir / 'evaluation.json').read_text())
     evaluation['train_mean'] = evaluation['int8_c']
-    made_up_run.write_json(self.run_dir / 'evaluation.json', evaluation)
+    synthetic_run.write_json(self.run_dir / 'evaluation.json', evaluation)
     path = self.run_dir / 'windows.csv'
     with path.open(newline='') as file:
       rows = list(csv.DictReader(file))
-    made_up_run.write_csv(
+    synthetic_run.write_csv(
       path, [{**row, 'train_mean': row['int8_c']} for row in rows]
     )
     _, text, _ = self.page()
     self.assertIn('this model is no better', text)
 
   def test_validation_subjects_are_called_so(self):
-    made_up_run.write(self.run_dir, subjects=('subject105', 'subject115'))
+    synthetic_run.write(self.run_dir, subjects=('subject105', 'subject115'))
     split = json.loads((self.run_dir / 'split.json').read_text())
-    made_up_run.write_json(
+    synthetic_run.write_json(
       self.run_dir / 'split.json', {**split, 'test': ['subject7']}
     )
     _, text, line = self.page()
@@ -240,14 +240,14 @@ class ReportTest(unittest.TestCase):
     self.assertTrue(line.startswith('validation MAE, BPM: '))
 
   def test_same_run_same_bytes(self):
-    made_up_run.write(self.run_dir)
+    synthetic_run.write(self.run_dir)
     _, text, _ = self.page()
     _, standard = self.standard
     here, there = str(self.run_dir), str(self.standard_dir)
     self.assertEqual(text.replace(here, there), standard)
 
   def test_missing_file_is_one_line_that_names_it(self):
-    made_up_run.write(self.run_dir)
+    synthetic_run.write(self.run_dir)
     (self.run_dir / 'evaluation.json').unlink()
     self.assertEqual(
       self.error_line(),

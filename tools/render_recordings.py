@@ -88,7 +88,7 @@ _GROUND_TRUTH_DIR = flags.DEFINE_string(
   'ground_truth_dir',
   None,
   'Take real PPG and time stamps from DIR/subjectN/ground_truth.txt, file by '
-  'file; default: made up.',
+  'file; default: synthetic.',
 )
 _FPS = flags.DEFINE_float(
   'fps',
@@ -143,7 +143,7 @@ class Signals:
   motion_duration_s: float | None
 
 
-def _made_up_times(
+def _synthetic_times(
   job: Job, rng: np.random.Generator, duration_s: float
 ) -> synthetic_pulse.CameraTimes:
   if job.fps is None:
@@ -154,8 +154,8 @@ def _made_up_times(
   return synthetic_pulse.camera_times(rng, duration_s, fps)
 
 
-def _made_up_signals(job: Job, rng: np.random.Generator) -> Signals:
-  times = _made_up_times(job, rng, job.duration_s)
+def _synthetic_signals(job: Job, rng: np.random.Generator) -> Signals:
+  times = _synthetic_times(job, rng, job.duration_s)
   pulse = synthetic_pulse.synthesize_pulse(
     rng,
     job.duration_s,
@@ -178,7 +178,7 @@ def _real_signals(job: Job, rng: np.random.Generator) -> Signals:
   start_s = rng.uniform(0.0, length_s - duration_s)
   pulse = synthetic_pulse.pulse_from_ground_truth(truth, duration_s, start_s)
   if job.fps is not None:
-    times = _made_up_times(job, rng, duration_s)
+    times = _synthetic_times(job, rng, duration_s)
   else:
     times = synthetic_pulse.times_from_ground_truth(truth, duration_s, start_s)
   rate_bpm = pulse.rate_at(times.stamp_s)
@@ -257,7 +257,7 @@ def render_recording(job: Job) -> int:
   root = np.random.SeedSequence([job.seed, job.subject])
   frame_seed = int(root.generate_state(1, np.uint64)[0])
   rng = np.random.default_rng(root)
-  signals = (_real_signals if job.ground_truth_path else _made_up_signals)(
+  signals = (_real_signals if job.ground_truth_path else _synthetic_signals)(
     job, rng
   )
   parameters = head_renderer.draw_parameters(

@@ -64,7 +64,7 @@ class PatchSource:
     duration_s: length of each.
     texture_dir: photographs for textures; None: scikit-image's.
     ground_truth_dir: UBFC's ground truth files for PPG and time stamps; None:
-      made up.
+      synthetic.
     without: of INGREDIENTS, what to leave out.
   """
 
@@ -152,7 +152,7 @@ def render_recording(source: PatchSource, index: int) -> dict:
 
 
 def _signals(rng, source: PatchSource):
-  """PPG and camera times, made up or of a file of UBFC's."""
+  """PPG and camera times, synthetic or of a file of UBFC's."""
   fps = rng.uniform(23, 30) if rng.uniform() < 0.8 else rng.uniform(30, 60)
   if source.ground_truth_dir is None:
     rate_bpm = rng.uniform(46, 156)

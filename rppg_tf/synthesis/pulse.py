@@ -1,4 +1,4 @@
-"""Pulse waves and camera clocks, made up or of UBFC's ground truth.
+"""Pulse waves and camera clocks, synthetic or of UBFC's ground truth.
 
 What both renderers (whole videos: rppg_tf/synthesis/head_renderer.py, patches:
 patches.py) share: a photoplethysmogram with heart-rate variability, the
@@ -242,7 +242,7 @@ def _stamps_s(
 def camera_times(
   rng: np.random.Generator, duration_s: float, fps: float
 ) -> CameraTimes:
-  """Times of the frames of one made-up recording.
+  """Times of the frames of one synthetic recording.
 
   The sensor runs evenly; every so often frames are lost (usually 0.1..0.25 s,
   seldom up to 1 s), and stamps jitter around the exposures.
@@ -285,7 +285,7 @@ def camera_times(
 def pulse_from_ground_truth(
   truth: GroundTruth, duration_s: float, start_s: float = 0.0
 ) -> Pulse:
-  """The real PPG from `start_s` on, in the form of a made-up one.
+  """The real PPG from `start_s` on, in the form of a synthetic one.
 
   Args:
     truth: a file's lines.

@@ -11,7 +11,7 @@ from rppg_tf.model import network
 from rppg_tf.model.spatial_cnn import build_spatial_cnn
 from rppg_tf.signals import background, resampling
 from rppg_tf.training import sources
-from tests.support import made_up_examples, made_up_teacher
+from tests.support import synthetic_examples, synthetic_teacher
 
 _SHAPE = clips.ClipShape(num_samples=320, num_frames=360)
 
@@ -192,12 +192,12 @@ def test_shuffled_features_keep_rois_whole_and_chrominance_behind():
 
 
 def test_features_go_with_their_rois():
-  columns = made_up_teacher.every_column()
+  columns = synthetic_teacher.every_column()
   columns['features'] = np.tile(
-    np.repeat([1.0, 2, 3], 16), (made_up_examples.NUM_FRAMES, 1)
+    np.repeat([1.0, 2, 3], 16), (synthetic_examples.NUM_FRAMES, 1)
   )
   columns['features'] = columns['features'].astype(np.float32)
-  item = made_up_teacher.prepared(columns)
+  item = synthetic_teacher.prepared(columns)
   # Each ROI one colour, so that its place in the clip can be told.
   item['codes'] = tf.ones_like(item['codes']) * tf.reshape(
     tf.constant([1, 2, 3], tf.int8), (1, 3, 1, 1, 1)
@@ -205,7 +205,7 @@ def test_features_go_with_their_rois():
   orders = set()
   for seed in range(8):
     inputs, targets, _ = augmentation.random_clip(
-      item, [seed, 0], made_up_teacher.SHAPE
+      item, [seed, 0], synthetic_teacher.SHAPE
     )
     codes = inputs['codes'][0, :, 0, 0, 0].numpy()
     np.testing.assert_allclose(targets['teacher_features'][0, ::16], codes)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.support import made_up_examples
-from tests.support.made_up_teacher import (
+from tests.support import synthetic_examples
+from tests.support.synthetic_teacher import (
   RATES_BPM,
   cut,
   every_column,
@@ -41,8 +41,8 @@ def test_where_the_teacher_says_nothing_the_label_counts_whole():
 
 
 def test_a_teacher_says_nothing_of_a_recording_without_a_pulse():
-  example = made_up_examples.example() | {
-    'heart_rate_bpm': np.zeros(made_up_examples.NUM_FRAMES, np.float32)
+  example = synthetic_examples.example() | {
+    'heart_rate_bpm': np.zeros(synthetic_examples.NUM_FRAMES, np.float32)
   }
   _, _, weights = cut(prepared(every_column(), example))
   np.testing.assert_allclose(weights['teacher_heart_rate_bpm'], 0.0)
@@ -52,7 +52,7 @@ def test_a_teacher_says_nothing_of_a_recording_without_a_pulse():
 def test_a_window_has_the_teachers_rate_of_its_middle():
   columns = rates_alone()
   columns['heart_rate_bpm'] = np.linspace(
-    60, 120, made_up_examples.NUM_FRAMES, dtype='f'
+    60, 120, synthetic_examples.NUM_FRAMES, dtype='f'
   )
   _, targets, _ = cut(prepared(columns))
   # The clip's grid ends at frame 329; sample 150 of 300 is frame 180.

@@ -10,7 +10,7 @@ from rppg_tf.errors import InputError
 from rppg_tf.inference import estimators
 from rppg_tf.keras_compat import keras
 from rppg_tf.model import loading
-from tests.support import made_up_examples, untrained_run
+from tests.support import synthetic_examples, untrained_run
 
 
 def _window_model(package, shape=(8, 3, 36, 36, 3)):
@@ -46,7 +46,7 @@ def test_a_keras_file_says_the_rate_of_the_fifth_frame(
 ):
   path = tmp_path / f'model{suffix}'
   _window_model(package()).save(path)
-  example = made_up_examples.example(num_frames=50)
+  example = synthetic_examples.example(num_frames=50)
   track = models.file_predictor(path)(example)
   np.testing.assert_allclose(
     track.columns['heart_rate_bpm'], _expected_bpm(example['frames']), rtol=1e-5
@@ -56,12 +56,12 @@ def test_a_keras_file_says_the_rate_of_the_fifth_frame(
 @pytest.mark.parametrize('batch', [None, 1, 4])
 def test_a_tflite_file_of_any_batch(tmp_path, batch):
   path = _tflite(tmp_path, batch)
-  example = made_up_examples.example(num_frames=50)
+  example = synthetic_examples.example(num_frames=50)
   track = models.file_predictor(path)(example)
   np.testing.assert_allclose(
     track.columns['heart_rate_bpm'], _expected_bpm(example['frames']), rtol=1e-5
   )
-  short = models.file_predictor(path)(made_up_examples.example(num_frames=5))
+  short = models.file_predictor(path)(synthetic_examples.example(num_frames=5))
   assert np.all(np.isnan(short.columns['heart_rate_bpm']))
 
 
@@ -106,11 +106,14 @@ def test_code_in_a_keras_file_is_not_run(tmp_path, suffix):
 
 def test_a_run_says_what_evaluation_says(tmp_path):
   run_dir = untrained_run.write(tmp_path / 'run', width=2)
-  example = made_up_examples.example()
+  example = synthetic_examples.example()
   predict = models.run_predictor(run_dir)
   columns = predict(example).columns
-  assert columns['features'].shape == (made_up_examples.NUM_FRAMES, 48)
-  assert columns['rate_probability'].shape == (made_up_examples.NUM_FRAMES, 71)
+  assert columns['features'].shape == (synthetic_examples.NUM_FRAMES, 48)
+  assert columns['rate_probability'].shape == (
+    synthetic_examples.NUM_FRAMES,
+    71,
+  )
   # Windows of 300 samples: no rate where half of one does not fit.
   known = np.isfinite(columns['heart_rate_bpm'])
   assert known[152:206].all() and not known[:146].any()
@@ -126,6 +129,6 @@ def test_a_run_says_what_evaluation_says(tmp_path):
   )
   np.testing.assert_allclose(columns['pulse'], estimate.pulse, atol=1e-3)
   # Of less than a window there is no rate.
-  columns = predict(made_up_examples.example(num_frames=200)).columns
+  columns = predict(synthetic_examples.example(num_frames=200)).columns
   assert np.all(np.isnan(columns['heart_rate_bpm']))
   assert np.all(np.isfinite(columns['pulse']))

@@ -6,8 +6,8 @@ import pytest
 from rppg_tf.distillation import table as teacher_table
 from rppg_tf.distillation.table import Table, Track
 from rppg_tf.errors import InputError
-from tests.support.made_up_examples import TIMES_S
-from tests.support.made_up_teacher import every_column
+from tests.support.synthetic_examples import TIMES_S
+from tests.support.synthetic_teacher import every_column
 
 
 def test_a_table_comes_back_bit_for_bit(tmp_path):

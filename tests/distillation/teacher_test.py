@@ -14,8 +14,8 @@ from rppg_tf.errors import InputError
 from rppg_tf.keras_compat import keras
 from rppg_tf.model import network
 from rppg_tf.training import losses, objective
-from tests.support import commands, made_up_examples
-from tests.support.made_up_teacher import (
+from tests.support import commands, synthetic_examples
+from tests.support.synthetic_teacher import (
   SHAPE,
   cut,
   every_column,
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 def test_recordings_without_a_teacher_go_beside_those_with_one():
   """As --patch_recordings do."""
   columns = every_column()
-  example = tf.data.Dataset.from_tensors(made_up_examples.example())
+  example = tf.data.Dataset.from_tensors(synthetic_examples.example())
   with_outputs = teacher.attach(example, [columns])
   without = teacher.attach_missing(example, [columns])
   joined = pipeline.prepare(with_outputs.concatenate(without), 'normalise')
@@ -43,7 +43,7 @@ def _head_network(head_name, columns, shape):
   item = prepared(columns)
   item = {n: item[n] for n in item if n not in ('codes', 'chrominance')}
   noise = np.random.default_rng(1).normal(
-    size=(made_up_examples.NUM_FRAMES, 52)
+    size=(synthetic_examples.NUM_FRAMES, 52)
   )
   item['features'] = noise.astype(np.float32)
   batches = pipeline.validation_clips(
@@ -104,7 +104,7 @@ def test_the_table_of_a_run_makes_the_student_that_the_run_makes(tmp_path):
 
 def test_a_teacher_that_has_seen_the_test_is_refused(monkeypatch):
   table = Table(
-    {('s1', 0): Track(made_up_examples.TIMES_S, rates_alone())}, ('s1', 's3')
+    {('s1', 0): Track(synthetic_examples.TIMES_S, rates_alone())}, ('s1', 's3')
   )
   monkeypatch.setattr(teacher, 'predictions', lambda *_: table)
   split = {'train': ['s1'], 'validation': ['s2'], 'test': ['s3']}

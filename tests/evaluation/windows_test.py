@@ -1,4 +1,4 @@
-"""Rows, tables, confidence and window lengths on made-up recordings."""
+"""Rows, tables, confidence and window lengths on synthetic recordings."""
 
 import json
 

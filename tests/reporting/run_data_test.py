@@ -11,7 +11,7 @@ import numpy as np
 
 from rppg_tf.errors import InputError
 from rppg_tf.reporting import run_data
-from tests.support import made_up_run
+from tests.support import synthetic_run
 
 
 class LoadTest(unittest.TestCase):
@@ -19,7 +19,7 @@ class LoadTest(unittest.TestCase):
     folder = tempfile.TemporaryDirectory()
     self.addCleanup(folder.cleanup)
     self.run_dir = pathlib.Path(folder.name)
-    made_up_run.write(self.run_dir)
+    synthetic_run.write(self.run_dir)
 
   def test_needs_no_tensorflow(self):
     code = (
@@ -60,7 +60,7 @@ class LoadTest(unittest.TestCase):
   def test_refuses_windows_of_another_evaluation(self):
     evaluation = json.loads((self.run_dir / 'evaluation.json').read_text())
     evaluation['int8']['mae_bpm'] += 0.01
-    made_up_run.write_json(self.run_dir / 'evaluation.json', evaluation)
+    synthetic_run.write_json(self.run_dir / 'evaluation.json', evaluation)
     with self.assertRaisesRegex(InputError, "differ on 'int8'"):
       run_data.load(self.run_dir)
 
@@ -84,7 +84,7 @@ class LoadTest(unittest.TestCase):
         (self.run_dir / name).write_text(before)
 
   def test_subjects_are_in_natural_order(self):
-    made_up_run.write(self.run_dir, subjects=('subject10', 'subject9', 'amy'))
+    synthetic_run.write(self.run_dir, subjects=('subject10', 'subject9', 'amy'))
     self.assertEqual(
       run_data.load(self.run_dir).subjects, ['amy', 'subject9', 'subject10']
     )

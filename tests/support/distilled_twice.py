@@ -21,7 +21,7 @@ from rppg_tf.model import network
 from rppg_tf.model.spatial_cnn import build_spatial_cnn
 from rppg_tf.signals import background
 from rppg_tf.training import objective, sources
-from tests.support import made_up_examples, untrained_run
+from tests.support import synthetic_examples, untrained_run
 
 _SPLIT = {'train': ['subject1', 'subject2'], 'test': ['subject3']}
 
@@ -30,10 +30,10 @@ def main(folder: pathlib.Path) -> None:
   tf.config.threading.set_intra_op_parallelism_threads(1)
   tf.config.threading.set_inter_op_parallelism_threads(1)
   examples = [
-    made_up_examples.example(number, 335, f'subject{number}')
+    synthetic_examples.example(number, 335, f'subject{number}')
     for number in (1, 2)
   ]
-  dataset.load_recordings = lambda *_: made_up_examples.dataset(examples)
+  dataset.load_recordings = lambda *_: synthetic_examples.dataset(examples)
   dataset.recording_times = lambda *_: [
     (one['subject'].decode(), one['timestamp_s']) for one in examples
   ]

@@ -18,7 +18,7 @@ from rppg_tf.model import network
 from rppg_tf.model.spatial_cnn import build_spatial_cnn
 from rppg_tf.signals import background
 from rppg_tf.training import distribution, objective
-from tests.support import made_up_examples
+from tests.support import synthetic_examples
 
 NUM_STEPS = 50
 _BATCH_SIZE = 2
@@ -31,8 +31,10 @@ def losses(kind: str, dtype: str) -> list[float]:
   keras.utils.set_random_seed(_SEED)
   keras.mixed_precision.set_global_policy(dtype)
   keras.backend.set_floatx(dtype)
-  examples = [made_up_examples.example(seed, 100) for seed in range(5)]
-  recordings = pipeline.prepare(made_up_examples.dataset(examples), 'normalise')
+  examples = [synthetic_examples.example(seed, 100) for seed in range(5)]
+  recordings = pipeline.prepare(
+    synthetic_examples.dataset(examples), 'normalise'
+  )
   shape = dataclasses.replace(
     clips.clip_shape('window', 8, 1), num_samples=14, num_frames=16
   )

@@ -20,7 +20,7 @@ from rppg_tf.data import clips, pipeline
 from rppg_tf.keras_compat import keras
 from rppg_tf.model import network
 from rppg_tf.training import distribution, objective
-from tests.support import made_up_examples
+from tests.support import synthetic_examples
 
 _MAX_REPLICAS = 4
 _SHAPE = dataclasses.replace(
@@ -103,8 +103,10 @@ def _outcome(num_clips: int, num_replicas: int, batch_size: int) -> dict:
 
 def _training_sizes() -> list[list[int]]:
   """Five recordings for four replicas: what each gets of each batch."""
-  examples = [made_up_examples.example(seed, 20) for seed in range(5)]
-  recordings = pipeline.prepare(made_up_examples.dataset(examples), 'normalise')
+  examples = [synthetic_examples.example(seed, 20) for seed in range(5)]
+  recordings = pipeline.prepare(
+    synthetic_examples.dataset(examples), 'normalise'
+  )
   batches = pipeline.training_clips(recordings, _SHAPE, 4, 1, seed=1)
   parts = _parts(_strategy(4), batches)
   return [[len(labels) for labels, _ in batch] for batch in parts]

@@ -1,4 +1,4 @@
-"""Known answers for made-up and real pulses and camera clocks."""
+"""Known answers for synthetic and real pulses and camera clocks."""
 
 import numpy as np
 import pytest

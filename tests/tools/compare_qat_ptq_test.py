@@ -245,7 +245,7 @@ def _write_run(folder, mode: str):
 
 @pytest.fixture
 def data(monkeypatch):
-  """Puts made-up recordings where those of `tfds build` are read."""
+  """Puts synthetic recordings where those of `tfds build` are read."""
   made = {
     name: _recording(name, rate_bpm)
     for name, rate_bpm in zip('abcde', (55, 72, 90, 63, 84), strict=True)
@@ -258,7 +258,7 @@ def data(monkeypatch):
   signature['subject'] = tf.TensorSpec((), tf.string)
 
   def load(data_dir, geometry, subjects):
-    assert (data_dir, geometry) == ('made_up', 'inner')
+    assert (data_dir, geometry) == ('synthetic', 'inner')
     return tf.data.Dataset.from_generator(
       lambda: (made[name] for name in subjects), output_signature=signature
     )
@@ -271,7 +271,7 @@ def data(monkeypatch):
 
 def _compare(run_dir, output_dir, raw_run_dir=None):
   comparison.compare(
-    run_dir, 'made_up', output_dir, raw_run_dir, num_sweep_seeds=1
+    run_dir, 'synthetic', output_dir, raw_run_dir, num_sweep_seeds=1
   )
 
 
@@ -339,8 +339,8 @@ def test_the_command_says_which_data_are_missing(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_pool_of_made_up_recordings(data):
-  pool = quantisation_case.training_pool('made_up', 'inner', ['a'], 'none')
+def test_the_pool_of_synthetic_recordings(data):
+  pool = quantisation_case.training_pool('synthetic', 'inner', ['a'], 'none')
   assert pool.codes.shape == (108, 36, 36, 3)
   raw = calibration.values(pool.codes, background.input_quantisation('none'))
   assert 70 / 255 < raw.min() < raw.max() < 200 / 255

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from rppg_tf.training import losses
-from tests.support.made_up_teacher import peak
+from tests.support.synthetic_teacher import peak
 
 
 def test_pearson_loss_known_answers():

@@ -5,8 +5,8 @@ import tensorflow as tf
 
 from rppg_tf.data import clips, pipeline
 from rppg_tf.distillation import teacher
-from tests.support import made_up_examples
-from tests.support.made_up_examples import NUM_FRAMES, TIMES_S
+from tests.support import synthetic_examples
+from tests.support.synthetic_examples import NUM_FRAMES, TIMES_S
 
 SHAPE = clips.ClipShape(teacher_weight=0.25)
 RATES_BPM = np.arange(40, 182, 2, dtype=np.float32)
@@ -34,7 +34,9 @@ def every_column():
 
 def prepared(columns, example=None):
   """A prepared recording with teacher columns."""
-  examples = tf.data.Dataset.from_tensors(example or made_up_examples.example())
+  examples = tf.data.Dataset.from_tensors(
+    example or synthetic_examples.example()
+  )
   examples = teacher.attach(examples, [columns])
   return next(iter(pipeline.prepare(examples, 'normalise')))
 
