@@ -54,8 +54,8 @@ _VARIANT_WORDS = {
   'model': 'Spatial CNN and head in float32, as Keras trained them.',
   'int8': 'Spatial CNN in int8, the file for the NPU; head in Keras.',
   'int8_c': 'The same int8 CNN; head in C. What a board would run.',
-  'pos': 'No network: mean colour of the mid face, after Wang (2017).',
-  'chrom': 'No network: the same colour, after de Haan (2013).',
+  'pos': 'No network: face-mean RGB trace, after Wang (2017).',
+  'chrom': 'No network: the same trace, after de Haan (2013).',
   'green': 'No network: the same in green alone, after Verkruysse (2008).',
   'train_mean': 'Looks at no face: always says the mean heart rate of the '
   'training subjects. A model must beat it.',

@@ -59,7 +59,8 @@ flags.DEFINE_enum(
   'background',
   _DEFAULTS['background'],
   background.MODES,
-  'normalise: divide out what stands still, before int8. none: raw pixels.',
+  'normalise: divide each pixel by its running mean (DC), before int8. none: '
+  'raw pixels.',
 )
 flags.DEFINE_enum(
   'roi_geometry',

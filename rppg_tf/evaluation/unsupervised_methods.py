@@ -1,6 +1,6 @@
 """GREEN, CHROM and POS: what a user would pick instead of a network.
 
-On the mean colour of the mid face (the stronger peer) or of the three ROIs,
+On the face-mean RGB trace, of the mid face (the stronger peer) or of the ROIs,
 brought to the 30 Hz grid from the measured times. Heart rate: the same 10 s
 windows, band and Hann-windowed spectrum as the model's head, by its highest
 peak (spectrum.peak_bpm). NumPy and SciPy only.
@@ -25,20 +25,21 @@ METHODS = {
 }
 
 
-def mid_face_trace(recording: dict) -> np.ndarray:
-  """Returns the mean colour of the mid face, float64 [frames, 3]."""
+def face_mean_trace(recording: dict) -> np.ndarray:
+  """Returns the RGB trace of the mid face, float64 [frames, 3]."""
   return recording['mid_face_rgb'].astype(np.float64)
 
 
 def rois_trace(recording: dict) -> np.ndarray:
-  """Returns the mean colour of all ROI pixels, float64 [frames, 3]."""
+  """Returns the RGB trace of all ROI pixels, float64 [frames, 3]."""
   return recording['frames'].mean(axis=(1, 2, 3), dtype=np.float64)
 
 
 def estimators() -> dict[str, estimates.Estimator]:
   """Returns pos, chrom, green of the mid face and NAME_rois of the ROIs."""
   found = {
-    name: _estimator(method, mid_face_trace) for name, method in METHODS.items()
+    name: _estimator(method, face_mean_trace)
+    for name, method in METHODS.items()
   }
   for name, method in METHODS.items():
     found[f'{name}_rois'] = _estimator(method, rois_trace)
