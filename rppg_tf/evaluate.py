@@ -11,7 +11,7 @@ the mean heart rate of the training subjects (`train_mean`).
 
 Writes evaluation.json, windows.csv and provenance.json (which recordings were
 rendered), and from the validation subjects confidence.json: the confidence
-below which estimates are to be withheld.
+below which estimates are rejected.
 
 Without --run_dir: the model that ships with the package, on all of the data.
 

@@ -9,7 +9,7 @@ spatial_int8.tflite int8_head.weights.h5     the INT8 model (export_tflite)
 temporal_head.c temporal_head.h temporal_head.npz   its head in C, as a table
 metrics.json evaluation.json windows.csv     accuracy (evaluate)
 provenance.json           where the evaluated recordings come from (evaluate)
-confidence.json           below it an estimate is withheld (evaluate)
+confidence.json           below it an estimate is rejected (evaluate)
 """
 
 import importlib.metadata

@@ -86,7 +86,7 @@ def errors_by_coverage(
 def errors_at_threshold(
   confidence: np.ndarray, absolute_error_bpm: np.ndarray, threshold: float
 ) -> dict[str, float | None]:
-  """Returns {kept_percent, kept_mae_bpm, withheld_mae_bpm}.
+  """Returns {kept_percent, kept_mae_bpm, rejected_mae_bpm}.
 
   The MAE of no window is NaN; there must be one window at least.
   """
@@ -95,7 +95,7 @@ def errors_at_threshold(
   return {
     'kept_percent': _percent(kept),
     'kept_mae_bpm': _mean(absolute_error_bpm[kept]),
-    'withheld_mae_bpm': _mean(absolute_error_bpm[~kept]),
+    'rejected_mae_bpm': _mean(absolute_error_bpm[~kept]),
   }
 
 

@@ -217,7 +217,7 @@ def _summary(rows: pandas.DataFrame, groups: dict, name: str) -> dict:
 def _confidence_text(
   summaries: dict, rows: pandas.DataFrame, threshold: dict | None
 ) -> list[str]:
-  """Returns paragraphs on what withholding estimates buys."""
+  """Returns paragraphs on what rejecting estimates buys."""
   coverages = {
     name: summary['coverage']
     for name, summary in summaries.items()
@@ -246,8 +246,8 @@ def _confidence_text(
     f'confidence threshold {threshold["threshold"]:.3f}'
     f'{_how_chosen(threshold)}\n'
     f'here {variant} reports {here["kept_percent"]:.0f} % of the windows, MAE '
-    f'{here["kept_mae_bpm"]:.2f}; withheld, MAE '
-    f'{here["withheld_mae_bpm"]:.2f}',
+    f'{here["kept_mae_bpm"]:.2f}; rejected, MAE '
+    f'{here["rejected_mae_bpm"]:.2f}',
   ]
 
 

@@ -72,7 +72,7 @@ def subject_table(summaries: dict[str, dict]) -> str:
 
 
 def coverage_table(coverages: dict[str, list[dict]]) -> str:
-  """Returns MAE and threshold where the least confident are withheld."""
+  """Returns MAE and threshold where the least confident are rejected."""
   first = next(iter(coverages.values()))
   lines = [
     f'{"coverage":13}'

@@ -131,7 +131,7 @@ def _coverage_table(levels: dict[str, pandas.DataFrame]) -> str:
   shares = ' | '.join(f'{share} %' for share in confidence.COVERAGES_PERCENT)
   lines = [
     f'| MAE, BPM, of the most confident | {shares} | threshold keeps | of good '
-    '| kept | withheld |',
+    '| kept | rejected |',
     '|---' * (5 + len(confidence.COVERAGES_PERCENT)) + '|',
   ]
   for level, rows in levels.items():
@@ -145,7 +145,7 @@ def _coverage_table(levels: dict[str, pandas.DataFrame]) -> str:
       f'{at["kept_percent"]:.0f} %',
       f'{100 * np.mean(good >= threshold):.0f} %',
       f'{at["kept_mae_bpm"]:.2f}',
-      f'{at["withheld_mae_bpm"]:.2f}',
+      f'{at["rejected_mae_bpm"]:.2f}',
     ]
     lines.append(f'| {level} | {" | ".join(cells)} |')
   return '\n'.join([*lines, ''])

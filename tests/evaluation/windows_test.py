@@ -170,7 +170,7 @@ def test_threshold_is_higher_where_too_many_bad_windows_would_be_kept():
   kept = values >= chosen['threshold']
   assert 0.98 <= np.mean(error_bpm[kept] <= 5) < 1
   at = confidence.errors_at_threshold(values, error_bpm, chosen['threshold'])
-  assert at['kept_mae_bpm'] < np.mean(error_bpm) < at['withheld_mae_bpm']
+  assert at['kept_mae_bpm'] < np.mean(error_bpm) < at['rejected_mae_bpm']
 
 
 def test_a_model_that_is_never_right_reports_nothing():
