@@ -93,16 +93,17 @@ lint: .venv/installed
 	  PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --threads 2)
 	@$(MAKE) --no-print-directory -C firmware format-check
 
+# More for pytest: PYTEST_FLAGS=--cov prints coverage, for a third more time.
+pytest := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 # What starts no process and trains nothing; tests/conftest.py holds it to that.
 test-fast: .venv/installed .venv/pytorch .venv/onnx
 	@echo "test-fast: pytest in two processes"
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
-	  -m 'not bench and not slow' --durations=5
+	@$(pytest) -m 'not bench and not slow' --durations=5 $(PYTEST_FLAGS)
 
 test: lint .venv/pytorch .venv/onnx
 	@echo "test: pytest in two processes"
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
-	  --durations=10
+	@$(pytest) --durations=10 $(PYTEST_FLAGS)
 
 # What is slow, timed or statistical; prints the figures of docs/results.md.
 bench: .venv/installed .venv/pytorch .venv/onnx
