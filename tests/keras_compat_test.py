@@ -54,6 +54,7 @@ def test_the_users_own_choice_of_allocator_stays(monkeypatch, own, kept):
   assert os.environ[_SETTING] == kept
 
 
+@pytest.mark.slow
 def test_importing_tensorflow_says_nothing():
   done = subprocess.run(
     [sys.executable, '-c', 'import rppg_tf.keras_compat'],

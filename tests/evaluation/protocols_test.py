@@ -8,6 +8,8 @@ from rppg_tf import evaluation, files, run_directory
 from rppg_tf.errors import InputError
 from tests.support import untrained_run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def run_dir(tmp_path_factory):

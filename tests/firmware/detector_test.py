@@ -14,6 +14,8 @@ from tests.support.c_detector import CBox, CDetector, pointer, view
 from tools.codegen import face_cascade
 from tools.firmware_runner import stream
 
+pytestmark = pytest.mark.slow
+
 _REAL_VIDEOS = sorted(
   (pathlib.Path(__file__).parents[3] / 'shared/real_video').glob('*.mp4')
 )

@@ -18,6 +18,8 @@ import pytest
 
 from tools.firmware_runner import stream
 
+pytestmark = pytest.mark.slow
+
 _FIRMWARE = stream.FIRMWARE
 _NAMES = _FIRMWARE / 'test/st_names'
 _PORTS = ('ll_aton', 'stai')

@@ -40,7 +40,7 @@ class _ConfidentBackend:
     return max(num_samples - contract.WINDOW_SAMPLES + 30, 0) // 30
 
 
-def _withheld_s(time_s, face_found, threshold=0.5):
+def _withheld_s(time_s, face_found, threshold=0.3):
   meter = heart_rate.HeartRateMeter(_ConfidentBackend(), threshold)
   frame = np.zeros((48, 64, 3), np.uint8)
   for start in range(0, len(time_s), 32):

@@ -8,6 +8,7 @@ import tempfile
 import unittest
 
 import numpy as np
+import pytest
 
 from rppg_tf.errors import InputError
 from rppg_tf.reporting import run_data
@@ -21,6 +22,7 @@ class LoadTest(unittest.TestCase):
     self.run_dir = pathlib.Path(folder.name)
     synthetic_run.write(self.run_dir)
 
+  @pytest.mark.slow
   def test_needs_no_tensorflow(self):
     code = (
       'import sys, rppg_tf.report; '

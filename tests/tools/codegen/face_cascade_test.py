@@ -16,6 +16,7 @@ _PATH = pathlib.Path(cv2.data.haarcascades) / detector.CASCADE_FILE
 _CONTENT = _PATH.read_bytes()
 
 
+@pytest.mark.slow
 def test_the_same_file_gives_the_same_tables(tmp_path):
   files = face_cascade.render_face_cascade(_PATH)
   assert files == face_cascade.render_face_cascade(_PATH)

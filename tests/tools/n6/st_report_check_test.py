@@ -17,6 +17,7 @@ _NEW_HYBRID = (
 )
 
 
+@pytest.mark.slow
 def test_an_epoch_in_software_fails_in_the_wording_of_2_2():
   done = st_report_files.run(st_report_files.SOFTWARE)
   commands.assert_refused(
@@ -116,6 +117,7 @@ def test_another_network_fails(tmp_path, pairs, line):
   ) == [line]
 
 
+@pytest.mark.slow
 def test_the_command_fails_on_another_network(tmp_path):
   path = st_report_files.changed(
     tmp_path, st_report_files.GENERATE, ('macc=2,490,976', 'macc=2,490,975')
