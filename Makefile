@@ -9,7 +9,7 @@ DEMO := build/demo
 DATA := $(DEMO)/data
 RUN := $(DEMO)/run
 
-.PHONY: setup demo lint test-fast test bench pretrained
+.PHONY: setup demo web lint test-fast test bench pretrained
 
 setup: .venv/installed
 
@@ -79,6 +79,14 @@ demo: $(DEMO)/quantised
 	  --data_dir=$(DATA) --run_dir=$(RUN))
 	$(call step,report,$(BIN)/python -m rppg_tf.report --run_dir=$(RUN) \
 	  --html=$(DEMO)/report.html --summary=$(DEMO)/summary.json)
+
+# --- The page ---------------------------------------------------------------
+
+web: .venv/installed
+	@mkdir -p build
+	@$(call logged,build/web.log,$(MAKE) -C firmware web WEB=$(CURDIR)/build/web)
+	@tail -n 1 build/web.log
+	@echo "to open it: .venv/bin/rppg-web"
 
 # --- Tests ------------------------------------------------------------------
 

@@ -1,4 +1,7 @@
-"""The commands that pip installs: rppg-measure, rppg-train, rppg-evaluate."""
+"""The commands that pip installs.
+
+rppg-measure, rppg-train, rppg-evaluate and rppg-web.
+"""
 
 import runpy
 import sys
@@ -17,6 +20,11 @@ def train() -> None:
 def evaluate() -> None:
   """Runs `python -m rppg_tf.evaluate`."""
   _run('rppg_tf.evaluate', 'train')
+
+
+def web() -> None:
+  """Runs `python -m rppg_tf.web`."""
+  runpy.run_module('rppg_tf.web', run_name='__main__', alter_sys=True)
 
 
 def _run(module: str, extra: str) -> None:

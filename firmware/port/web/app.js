@@ -1,0 +1,281 @@
+/** The page: what its controls do and what it shows. */
+
+import * as advice from './advice.js';
+import {Chart, drawBoxes} from './charts.js';
+import {Measurement} from './measurement.js';
+import * as source from './source.js';
+
+// Pictures that wait for the worker; beyond it a camera's are left out, and a
+// file is paused.
+const MAX_WAITING = 3;
+const SPOKEN_EVERY_S = 10;
+
+const find = (id) => document.getElementById(id);
+const stage = find('stage');
+const video = find('video');
+
+const pulseChart = new Chart(find('pulse'), {colour: '--pulse', values: false});
+const trendChart = new Chart(find('trend'), {
+  colour: '--trend',
+  values: true,
+  range: (_, low, high) => [(low ?? 60) - 5, (high ?? 90) + 5],
+});
+
+let worker = null;
+let minConfidence = 0;
+let measurement = null;
+let run = 0;      // results of an earlier one are late
+let waiting = 0;  // pictures that the worker has not yet answered
+let isEnding = false;
+let isDue = false;  // to be drawn
+let spokenS = 0;
+
+const pictures = new source.Source(video, (picture) => {
+  if (waiting >= MAX_WAITING && pictures.isCamera) {
+    measurement.numSkipped += 1;
+    picture.frame.close();
+    return;
+  }
+  waiting += 1;
+  if (waiting >= MAX_WAITING) {
+    video.pause();
+  }
+  worker.postMessage({...picture, of: run}, [picture.frame]);
+});
+
+// --- The worker --------------------------------------------------------------
+
+/** A worker that this page's Content-Security-Policy binds: one of a blob. */
+function makeWorker() {
+  const url = new URL('worker.js', import.meta.url).href;
+  const blob =
+      new Blob([`import ${JSON.stringify(url)};`], {type: 'text/javascript'});
+  return new Worker(URL.createObjectURL(blob), {type: 'module'});
+}
+
+async function startWorker() {
+  const module = await WebAssembly.compileStreaming(fetch('rppg.wasm'));
+  worker = makeWorker();
+  await new Promise((resolve, reject) => {
+    worker.onerror = () => reject(new Error('the worker does not start'));
+    worker.onmessage = ({data}) => resolve(minConfidence = data.minConfidence);
+    worker.postMessage({module});
+  });
+  worker.onmessage = ({data}) => {
+    waiting -= 1;
+    if (data.of === run && measurement) {
+      take(data.result);
+    }
+  };
+}
+
+function take(result) {
+  measurement.push(result);
+  if (isEnding && !waiting) {
+    end(advice.atTheEnd(measurement));
+  } else if (video.paused && !isEnding && waiting < MAX_WAITING) {
+    video.play();
+  }
+  if (!isDue) {
+    isDue = true;
+    requestAnimationFrame(show);
+  }
+}
+
+// --- What is shown -----------------------------------------------------------
+
+function say(text, isGood = false) {
+  const element = find('advice');
+  if (element.textContent !== text) {
+    element.textContent = text;
+  }
+  element.classList.toggle('good', isGood);
+}
+
+function show() {
+  isDue = false;
+  const {last, bpm, estimates} = measurement;
+  drawBoxes(find('boxes'), last);
+  find('boxes').setAttribute(
+      'aria-label', last.box ? 'A box around the face' : 'No face in view');
+  find('bpm').value = bpm === null ? '–' : bpm.toFixed(0);
+  find('confidence').value = last.confidence;
+  pulseChart.show(measurement.pulse);
+  trendChart.show(
+      ['time_s', 'bpm'].map((key) => estimates.map((one) => one[key])));
+  find('trend').setAttribute(
+      'aria-label',
+      estimates.length && measurement.medianBpm ?
+          `Heart rate over time; median ${measurement.medianBpm.toFixed(0)}` :
+          'Heart rate over time');
+  find('facts').textContent = facts();
+  if (isRunning()) {
+    const {text, isGood} = advice.about(measurement);
+    say(text, isGood);
+    speak();
+  }
+  allowControls();
+}
+
+function facts() {
+  const {last, framesPerS, numSkipped} = measurement;
+  const skipped = numSkipped ? `, ${numSkipped} left out` : '';
+  return `${last.size.join(' × ')} pixels, ${framesPerS.toFixed(0)} frames/s` +
+      `${skipped}, ${last.tookMs.toFixed(1)} ms a frame`;
+}
+
+/** For those who do not see the number. */
+function speak() {
+  const {bpm, last} = measurement;
+  if (bpm !== null && Math.abs(last.timeS - spokenS) >= SPOKEN_EVERY_S) {
+    spokenS = last.timeS;
+    find('spoken').textContent = `${bpm.toFixed(0)} beats a minute`;
+  }
+}
+
+function isRunning() {
+  return stage.classList.contains('running');
+}
+
+function allowControls() {
+  find('start').disabled = isRunning() || !worker;
+  find('open').disabled = isRunning() || !worker;
+  find('stop').disabled = !isRunning();
+  const isSomething = Boolean(measurement?.estimates.length);
+  find('json').disabled = !isSomething;
+  find('csv').disabled = !isSomething;
+}
+
+// --- Start and end -----------------------------------------------------------
+
+/** Prepares a measurement; `open` starts the pictures. */
+async function begin(open, explain) {
+  run += 1;
+  isEnding = false;
+  spokenS = 0;
+  measurement = null;
+  worker.postMessage({start: true});
+  stage.classList.add('running', 'showing');
+  allowControls();
+  const own = run;
+  try {
+    measurement = new Measurement('', minConfidence);
+    await open();
+    measurement.source = pictures.name;
+    stage.classList.toggle('mirrored', pictures.isCamera);
+  } catch (error) {
+    if (own === run) {
+      stage.classList.remove('showing');
+      end(explain(error));
+    }
+  }
+}
+
+function end(text) {
+  run += 1;
+  pictures.close();
+  stage.classList.remove('running', 'showing', 'mirrored');
+  find('boxes').getContext('2d').reset();
+  say(text);
+  allowControls();
+}
+
+async function startCamera() {
+  if (!navigator.mediaDevices) {
+    say(advice.aboutCamera({
+      message: 'a page may use it only at an https address or on this machine',
+    }));
+    return;
+  }
+  say(advice.STARTING);
+  await begin(
+      () => pictures.openCamera(
+          find('cameras').value, () => end(advice.UNPLUGGED)),
+      advice.aboutCamera);
+  await listCameras();
+}
+
+async function listCameras() {
+  const found = await source.cameras();
+  find('cameras').replaceChildren(...found.map(
+      ({label, deviceId}) =>
+          new Option(label, deviceId, false, deviceId === pictures.deviceId)));
+  find('choose').hidden = found.length < 2;
+}
+
+async function openFile(file) {
+  say(`Playing ${file.name}.`);
+  await begin(() => pictures.openFile(file, () => {
+    isEnding = true;
+    if (!waiting) {
+      end(advice.atTheEnd(measurement));
+    }
+  }), () => advice.aboutFile(file.name));
+}
+
+function save(text, type, ending) {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([text], {type}));
+  link.download = `heart_rate.${ending}`;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+// --- Controls ----------------------------------------------------------------
+
+function addControls() {
+  find('start').onclick = startCamera;
+  find('stop').onclick = () => end(advice.atTheEnd(measurement));
+  find('open').onclick = () => find('file').click();
+  find('file').onchange = ({target}) => {
+    const [file] = target.files;
+    target.value = '';
+    if (file) {
+      openFile(file);
+    }
+  };
+  find('cameras').onchange = () => {
+    if (isRunning()) {
+      end(advice.IDLE);
+      startCamera();
+    }
+  };
+  find('json').onclick = () =>
+      save(measurement.toJson(), 'application/json', 'json');
+  find('csv').onclick = () => save(measurement.toCsv(), 'text/csv', 'csv');
+  document.ondragover = (event) => {
+    event.preventDefault();
+    stage.classList.add('dragging');
+  };
+  document.ondragleave = () => stage.classList.remove('dragging');
+  document.ondrop = (event) => {
+    event.preventDefault();
+    stage.classList.remove('dragging');
+    const [file] = event.dataTransfer.files;
+    if (file && worker) {
+      if (isRunning()) {
+        end('');
+      }
+      openFile(file);
+    }
+  };
+}
+
+async function main() {
+  if (!source.isSupported()) {
+    say(advice.UNSUPPORTED);
+    return;
+  }
+  addControls();
+  await startWorker();
+  const meter = find('confidence');
+  meter.low = minConfidence;
+  meter.high = minConfidence;
+  meter.optimum = 1;
+  find('needed').textContent =
+      `Shown from ${Math.ceil(100 * minConfidence)} % on`;
+  say(advice.IDLE);
+  allowControls();
+}
+
+await main();

@@ -1,0 +1,75 @@
+/**
+ * The firmware as a WebAssembly module: the other end of rppg_web.h. It runs
+ * in a worker, on the page and in Node.js.
+ */
+
+/** rppg_status_t. */
+export const STATUS = Object.freeze({
+  OK: 0,
+  NOT_READY: 1,
+  NO_FACE: 2,
+  DROPPED: 3,
+  GAP: 4,
+  RESTARTED: 5,
+});
+
+export const GRID_RATE_HZ = 30;
+export const WINDOW_S = 10;
+export const MAX_SIDE_PX = 1280;
+
+// Places of rppg_web_result_t, in words.
+const BOX = 11;
+const NUM_BOXES = 4;  // the face, then the regions
+const NUM_WORDS = BOX + NUM_BOXES * 4;
+
+/** One measurement at a time. */
+export class Firmware {
+  /** @param {WebAssembly.Module} module rppg.wasm, compiled. */
+  constructor(module) {
+    this.exports = new WebAssembly.Instance(module).exports;
+    const buffer = this.exports.memory.buffer;  // never grows
+    const place = this.exports.rppg_web_result();
+    this.words = new Int32Array(buffer, place, NUM_WORDS);
+    this.floats = new Float32Array(buffer, place, NUM_WORDS);
+    this.pixels = new Uint8ClampedArray(
+        buffer, this.exports.rppg_web_pixels(), MAX_SIDE_PX * MAX_SIDE_PX * 4);
+    this.minConfidence = this.exports.rppg_web_min_confidence();
+    this.start();
+  }
+
+  /** Forgets everything. */
+  start() {
+    const status = this.exports.rppg_web_start();
+    if (status !== STATUS.OK) {
+      throw new Error(`the firmware does not start: status ${status}`);
+    }
+  }
+
+  /**
+   * Takes the image that lies in `pixels`, R G B A, row after row.
+   * @param {number} width pixels, up to MAX_SIDE_PX.
+   * @param {number} height pixels, up to MAX_SIDE_PX.
+   * @param {number} timeUs when it was taken, whole microseconds.
+   * @return {!Object} what became of it; boxes are [x, y, width, height].
+   */
+  push(width, height, timeUs) {
+    const pushStatus = this.exports.rppg_web_push(width, height, timeUs);
+    const {words, floats} = this;
+    const boxes = [];
+    for (let box = 0; words[BOX - 1] && box < NUM_BOXES; ++box) {
+      boxes.push([...words.subarray(BOX + 4 * box, BOX + 4 * box + 4)]);
+    }
+    return {
+      pushStatus,
+      estimateStatus: words[1],
+      numSamples: words[2],
+      heartRateBpm: floats[3],
+      confidence: floats[4],
+      pulse: floats[5],
+      midFaceRgb: [...floats.subarray(6, 9)],
+      numFaces: words[9],
+      box: boxes[0] ?? null,
+      regions: boxes.slice(1),
+    };
+  }
+}
