@@ -2,6 +2,7 @@
 
 import * as advice from './advice.js';
 import {Chart, drawBoxes} from './charts.js';
+import {WINDOW_S} from './firmware.js';
 import {Measurement} from './measurement.js';
 import * as source from './source.js';
 
@@ -14,11 +15,16 @@ const find = (id) => document.getElementById(id);
 const stage = find('stage');
 const video = find('video');
 
-const pulseChart = new Chart(find('pulse'), {colour: '--pulse', values: false});
+const pulseChart = new Chart(find('pulse'), {
+  colour: '--pulse',
+  values: false,
+  times: (_, low, high) => [high - WINDOW_S, high],
+});
 const trendChart = new Chart(find('trend'), {
   colour: '--trend',
   values: true,
-  range: (_, low, high) => [(low ?? 60) - 5, (high ?? 90) + 5],
+  times: (_, low, high) => [WINDOW_S, Math.max(high, 3 * WINDOW_S)],
+  range: (_, low, high) => [(low ?? 65) - 5, (high ?? 85) + 5],
 });
 
 let worker = null;
@@ -118,10 +124,10 @@ function show() {
 }
 
 function facts() {
-  const {last, framesPerS, numSkipped} = measurement;
+  const {last, framesPerS, numSkipped, frameMs} = measurement;
   const skipped = numSkipped ? `, ${numSkipped} left out` : '';
   return `${last.size.join(' × ')} pixels, ${framesPerS.toFixed(0)} frames/s` +
-      `${skipped}, ${last.tookMs.toFixed(1)} ms a frame`;
+      `${skipped}, ${frameMs.toFixed(1)} ms a frame`;
 }
 
 /** For those who do not see the number. */
@@ -273,7 +279,7 @@ async function main() {
   meter.high = minConfidence;
   meter.optimum = 1;
   find('needed').textContent =
-      `Shown from ${Math.ceil(100 * minConfidence)} % on`;
+      `A rate is shown from ${Math.ceil(100 * minConfidence)} % on.`;
   say(advice.IDLE);
   allowControls();
 }

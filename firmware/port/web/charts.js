@@ -19,8 +19,9 @@ const axis = {
 export class Chart {
   /**
    * @param {!Element} element that holds it.
-   * @param {{colour: string, values: boolean, range: function(...)}} options
-   *     a CSS property; whether to write values beside; limits of the values.
+   * @param {{colour: string, values: boolean, times: function(...),
+   *     range: function(...)}} options a CSS property; whether to write values
+   *     beside; limits of the seconds and of the values, from uPlot's.
    */
   constructor(element, options) {
     const show = (_, places) => places.map((place) => `${place} s`);
@@ -30,7 +31,10 @@ export class Chart {
           height: HEIGHT_PX,
           cursor: {show: false},
           legend: {show: false},
-          scales: {x: {time: false}, y: {range: options.range}},
+          scales: {
+            x: {time: false, range: options.times},
+            y: {range: options.range},
+          },
           axes: [
             {...axis, values: show, size: 28},
             {...axis, show: options.values, size: 40},

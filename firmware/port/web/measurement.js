@@ -109,6 +109,11 @@ export class Measurement {
     return this.recentS > 0 ? (this.recent.length - 1) / this.recentS : 0;
   }
 
+  /** Milliseconds that a frame took in the worker: the median of late. */
+  get frameMs() {
+    return median(this.recent.map(({tookMs}) => tookMs));
+  }
+
   /** How far the face moved of late, in widths of it. */
   get motion() {
     const boxes = this.recent.map(({box}) => box).filter(Boolean);
