@@ -13,6 +13,7 @@ import re
 import sys
 import webbrowser
 from http import server
+from typing import ClassVar
 
 from absl import flags
 
@@ -50,7 +51,10 @@ _HEADERS = {
 class _Handler(server.SimpleHTTPRequestHandler):
   """Files of the page, with their types and the page's policy."""
 
-  extensions_map = {'': 'text/plain; charset=utf-8', **_TYPES}
+  extensions_map: ClassVar[dict[str, str]] = {
+    '': 'text/plain; charset=utf-8',
+    **_TYPES,
+  }
   protocol_version = 'HTTP/1.1'
 
   def __init__(self, *args, policy: str, **kwargs):
@@ -93,9 +97,7 @@ def make_server(folder: pathlib.Path, port: int) -> server.ThreadingHTTPServer:
   )
   if policy is None:
     raise InputError(f'{page}: no Content-Security-Policy; run `make web`')
-  handler = functools.partial(
-    _Handler, directory=str(folder), policy=policy[1]
-  )
+  handler = functools.partial(_Handler, directory=str(folder), policy=policy[1])
   try:
     return server.ThreadingHTTPServer((_HOST, port), handler)
   except OSError as error:
