@@ -11,7 +11,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from rppg_tf import web
+from rppg_tf import page_server
 from tools.firmware_runner import stream
 
 PAGE = stream.ROOT / 'build/web'
@@ -44,7 +44,7 @@ def browser_paths() -> tuple[str, str]:
 @contextlib.contextmanager
 def served(folder: pathlib.Path = PAGE):
   """Serves the page; gives its address."""
-  with web.make_server(folder, 0) as serving:
+  with page_server.make_server(folder, 0) as serving:
     thread = threading.Thread(target=serving.serve_forever, daemon=True)
     thread.start()
     yield f'http://127.0.0.1:{serving.server_address[1]}/'
