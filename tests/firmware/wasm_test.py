@@ -11,6 +11,8 @@ from skimage import data
 from tests.support import node
 from tools.firmware_runner import stream
 
+pytestmark = pytest.mark.slow
+
 _BUILD = stream.FIRMWARE / 'build'
 _GOLDEN = stream.FIRMWARE / 'generated/golden'
 _PAGE = stream.FIRMWARE / 'port/web'

@@ -87,6 +87,7 @@ def test_a_taken_port_is_told(folder):
       page_server.make_server(folder, port)
 
 
+@pytest.mark.slow
 def test_the_command_tells_that_the_page_is_missing(tmp_path):
   done = commands.run('rppg_tf.web', f'--folder={tmp_path}', '--nobrowser')
   commands.assert_refused(done, 'index.html: not there; run `make web`')
