@@ -4,12 +4,14 @@
 
 writes golden/frames.bin and golden/frames_expected.bin (firmware/test/
 replay.h), golden/crops.bin and golden/crops_expected.bin (3,888 bytes in, 16
-out), golden/looks.bin and golden/looks_expected.bin (firmware/test/looks.h).
+out), golden/looks.bin and golden/looks_expected.bin (firmware/test/looks.h),
+golden/waves.bin and golden/waves_expected.bin (replay.h).
 The frames hold a pulse, a head that sways, jitter of the detector, a step
 of the face, a face that is lost and found, doubled times and a gap; in the
 second half the box reaches out of the image. The looks go after a face that
-moves, leaves the image and is lost; images are small, wide and tiny. Made of a
-fixed seed: the same model gives the same files.
+moves, leaves the image and is lost; images are small, wide and tiny. The waves
+pulse steadily, faster and faster, irregularly and in noise, or not at all. Made
+of a fixed seed: the same model gives the same files.
 """
 
 import pathlib
@@ -24,6 +26,7 @@ from rppg_tf.entry_point import run
 from rppg_tf.faces import detector as face_detector
 from rppg_tf.inference.int8_cnn import Int8SpatialCnn
 from tools.firmware_runner import looks as firmware_looks
+from tools.firmware_runner import waves as firmware_waves
 from tools.firmware_runner.stream import (
   FOUND,
   FRAME_OUT,
@@ -184,8 +187,33 @@ def expect_looks(looks: list[firmware_looks.Look]) -> np.ndarray:
   return expected
 
 
+def make_waves(random: np.random.Generator) -> list[np.ndarray]:
+  """Returns pulse waves, float64 [samples] each."""
+
+  def pulsing(interval_s: np.ndarray) -> np.ndarray:
+    beat_s = np.cumsum(interval_s)
+    time_s = np.arange(0, beat_s[-1], 1 / contract.GRID_RATE_HZ)
+    angle = 2 * np.pi * np.interp(time_s, beat_s, np.arange(len(beat_s)))
+    return np.cos(angle) + 0.4 * np.cos(2 * angle - 1.0)
+
+  irregular = random.normal(0.83, 0.05, 90)
+  irregular[[20, 45]] += (-0.3, 0.8)
+  clean, noise = pulsing(irregular), random.normal(size=900)
+  steps = np.repeat(random.normal(size=30), 20)
+  silence = np.zeros(13_000)  # until nothing is left of what was
+  return [
+    5.0 + 1e-3 * pulsing(np.full(40, 60 / 71.3)),
+    pulsing(np.linspace(1.3, 0.36, 90)),
+    clean,
+    clean + random.normal(0, 0.9, len(clean)),
+    noise,
+    steps,
+    np.concatenate([clean[:600], silence, clean[:600]]),
+  ]
+
+
 def main() -> None:
-  """Writes all six files."""
+  """Writes all eight files."""
   run_dir = pathlib.Path(_RUN_DIR.value)
   c_dir = pathlib.Path(_OUTPUT_DIR.value)
   folder = c_dir / 'golden'
@@ -201,10 +229,18 @@ def main() -> None:
   files.write_bytes(
     folder / 'looks_expected.bin', expect_looks(looks).tobytes()
   )
+  waves = make_waves(np.random.default_rng(11))
+  files.write_bytes(
+    folder / 'waves.bin', b''.join(map(firmware_waves.encode, waves))
+  )
+  files.write_bytes(
+    folder / 'waves_expected.bin',
+    b''.join(firmware_waves.expect(wave).tobytes() for wave in waves),
+  )
   num_frames = write_frames(run_dir, c_dir)
   print(
     f'written: {folder}, {num_frames} frames, {len(crops)} CNN inputs, '
-    f'{len(looks)} looks'
+    f'{len(looks)} looks, {len(waves)} pulse waves'
   )
 
 

@@ -48,7 +48,7 @@
 #define RPPG_VERSION_PATCH 0
 
 /* Upper limit of sizeof(rppg_state_t). */
-#define RPPG_STATE_BYTES 64000
+#define RPPG_STATE_BYTES 67000
 
 /* Images have sides of 1 to this many pixels. */
 #define RPPG_MAX_SIDE_PX 4096
@@ -73,7 +73,8 @@
  */
 typedef enum {
   RPPG_OK = 0,
-  /* Estimate: fewer than 10 s since the start. */
+  /* Estimate: fewer than 10 s since the start, and fewer than 5 beats that can
+   * be believed. */
   RPPG_NOT_READY = 1,
   /* Push: no face within the last second; the frame counts as one without
    * signal. Estimate: the same of a frame in its 10 s. */
@@ -133,16 +134,66 @@ typedef struct {
   uint32_t age_us;
 } rppg_face_t;
 
+/* A beat of the heart. */
 typedef struct {
-  /* RPPG_MIN_RATE_BPM ... RPPG_MAX_RATE_BPM; 0 while not ready. */
+  /* When the pulse wave peaked, in microseconds on the clock of the frames; to
+   * a millisecond. */
+  int64_t time_us;
+  float quality; /* probability that it is a beat within 75 ms, in [0, 1] */
+} rppg_beat_t;
+
+/* What the beats of the last 10 s say, or of the time since the start while
+ * that is less. */
+typedef struct {
+  float bpm; /* mean rate in BPM; 0: not known, fewer than 5 beats */
+  /* Of the newest 5 beats, in BPM; 0: not known, or fewer than 5 beats can be
+   * believed. */
+  float newest_bpm;
+  /* Share of the time that lies in intervals that can be believed, in [0, 1];
+   * 0: rates are not known. */
+  float coverage;
+  float quality; /* mean of the beats', in [0, 1]; 0 without beats */
+  uint32_t num_beats;
+  uint32_t num_believed; /* of these, with a quality of 0.5 or more */
+  /* Intervals that are not one beat's: longer, shorter or doubted. */
+  uint32_t num_doubted;
+} rppg_beat_rate_t;
+
+/* Beats that are kept: 30 s at any rate, a minute up to 95 BPM. */
+#define RPPG_NUM_BEATS 96
+
+/* Heart-rate variability over all beats that are kept. */
+typedef struct {
+  /* Root mean square of successive differences of the intervals, standard
+   * deviation of the intervals, mean interval: milliseconds. 0: not known,
+   * fewer than 30 s of beats, or less than half of that time in used intervals.
+   */
+  float rmssd_ms;
+  float sdnn_ms;
+  float mean_rr_ms;
+  float share_used; /* of the beats' time, that of used intervals; in [0, 1] */
+  uint32_t num_intervals; /* that are used */
+} rppg_variability_t;
+
+typedef struct {
+  /* The rate to show, in BPM: of the beats where 5 of them can be believed,
+   * otherwise of the spectrum; some 20 ... 200, 0: not known. */
   float heart_rate_bpm;
-  /* In [0, 1]; 0 while not ready. Below the threshold in the confidence.json
-   * of the model's run, do not show the heart rate. */
+  /* Probability that the rate is within 5 BPM, in [0, 1]; 0: not known. Below
+   * the threshold in the confidence.json of the model's run, do not show the
+   * heart rate. */
   float confidence;
+  /* Of the spectrum over 10 s, RPPG_MIN_RATE_BPM ... RPPG_MAX_RATE_BPM, and how
+   * sure that is of itself, in [0, 1]; 0: not known, less than 10 s since the
+   * start. */
+  float spectrum_bpm;
+  float spectrum_confidence;
   float pulse; /* newest sample of the pulse wave, without unit */
   /* Samples on the 30 Hz grid since the start: pulse is number
    * num_samples - 1. */
   uint32_t num_samples;
+  rppg_beat_rate_t beats;
+  rppg_variability_t variability;
 } rppg_estimate_t;
 
 /* A box in the image, in pixels; may reach out of the image. */
@@ -181,13 +232,24 @@ int32_t rppg_is_detection_due(const rppg_state_t *state, int64_t time_us);
 rppg_status_t rppg_push_frame(rppg_state_t *state, const rppg_image_t *image,
                               const rppg_face_t *face, int64_t time_us);
 
-/* The heart rate over the last 10 s of the grid.
+/* The heart rate over the last 10 s of the grid; as soon as there are 5 beats
+ * that can be believed, over the time since the start.
  *
  * Returns OK; or NOT_READY, NO_FACE or GAP, where the heart rate should not
  * be shown; or BAD_ARGUMENT. *estimate is written in all cases but the last.
  */
 rppg_status_t rppg_estimate(const rppg_state_t *state,
                             rppg_estimate_t *estimate);
+
+/* Hands out the beats since the last call, the oldest first, each once: 1 to
+ * 1.5 s after it was, when nothing that follows can change it. If `capacity`
+ * is less than there are, the rest comes with the next call. Of more than
+ * RPPG_NUM_BEATS the oldest are lost, and all of them when a push returns
+ * RESTARTED.
+ *
+ * Returns how many were written to `beats`; 0 where a pointer is NULL.
+ */
+uint32_t rppg_beats(rppg_state_t *state, rppg_beat_t *beats, uint32_t capacity);
 
 /* The box that the last frame was cut with, where the head was in it: to draw
  * it.

@@ -97,12 +97,68 @@ typedef struct {
   uint32_t num_samples;
 } rppg_timeline_t;
 
+/* Interval from beat to beat that the resonators of the pulse wave expect, in
+ * samples of the grid, and the share of the wave's power that they hear there.
+ */
+typedef struct {
+  float expected;
+  float purity;
+} rppg_witness_t;
+
+/* Where the filtered wave peaks. */
+typedef struct {
+  uint32_t sample; /* of the grid, since the start */
+  float fraction;  /* from that sample on, in [-0.5, 0.5] */
+  float level;     /* its rise by that of a sine of the wave's scale */
+  rppg_witness_t witness;
+} rppg_peak_t;
+
+/* Looks for peaks, one filtered sample after the other. */
+typedef struct {
+  int32_t num_values; /* stays at 2 once there */
+  float before;       /* the newest but one */
+  float centre;       /* the newest */
+  float trough;       /* least since the last peak */
+} rppg_peak_finder_t;
+
+#define RPPG_BEAT_NUM_TAPS (2 * RPPG_BEAT_FILTER_DELAY + 1)
+
+typedef struct {
+  uint32_t num_samples;
+  float inputs[RPPG_BEAT_NUM_TAPS]; /* of the wave, the oldest first */
+  float mean_square;                /* of the filtered wave */
+  rppg_peak_finder_t finder;
+  float real[RPPG_BEAT_NUM_RESONATORS];
+  float imaginary[RPPG_BEAT_NUM_RESONATORS];
+  rppg_witness_t witness;
+  int32_t num_candidates;
+  rppg_peak_t candidates[RPPG_BEAT_MAX_CANDIDATES]; /* the oldest first */
+  uint32_t last_sample; /* of the last beat that became final */
+  float last_fraction;
+  uint8_t has_beat;
+} rppg_beat_stream_t;
+
+/* A beat that is final, where the filtered wave peaks. */
+typedef struct {
+  uint32_t sample; /* of the grid, since the start */
+  float fraction;  /* from that sample on, in [-0.5, 0.5] */
+  float quality;
+} rppg_found_beat_t;
+
+typedef struct {
+  uint32_t num;                            /* found since the start */
+  uint32_t num_given;                      /* of these, handed out, or lost */
+  rppg_found_beat_t beats[RPPG_NUM_BEATS]; /* ring: number i at i % its size */
+} rppg_beat_ring_t;
+
 typedef struct {
   rppg_face_box_t face_box;
   rppg_face_motion_t motion;
   rppg_background_t background;
   rppg_timeline_t timeline;
   temporal_head_state_t head;
+  rppg_beat_stream_t beats;
+  rppg_beat_ring_t found;
   rppg_cut_scratch_t scratch;
   int8_t codes[RPPG_ROI_SIZE_PX * RPPG_ROI_SIZE_PX * RPPG_NUM_CHANNELS];
   int64_t origin_us;    /* time of the first frame used */

@@ -4,11 +4,14 @@
 #include <string.h>
 
 #include "background.h"
+#include "beat_ring.h"
+#include "beats.h"
 #include "checks.h"
 #include "face_box.h"
 #include "face_motion.h"
 #include "feature_timeline.h"
 #include "mid_face.h"
+#include "readout.h"
 #include "roi_patches.h"
 #include "rppg_cnn.h"
 
@@ -85,6 +88,8 @@ static void start_anew(rppg_state_t *state, int64_t time_us) {
   rppg_background_reset(&state->background);
   rppg_timeline_init(&state->timeline);
   temporal_head_init(&state->head);
+  rppg_beats_init(&state->beats);
+  memset(&state->found, 0, sizeof state->found);
 }
 
 rppg_status_t rppg_init(rppg_state_t *state) {
@@ -172,14 +177,29 @@ static rppg_cnn_status_t encode(rppg_state_t *state, const rppg_image_t *image,
   return worst;
 }
 
-/* Appends to the head every column that the newest frame completes. */
+/* The filter sees peaks before the wave begins. */
+static int32_t is_after_start(const rppg_state_t *state,
+                              const rppg_found_beat_t *beat) {
+  const uint32_t newest = state->timeline.num_samples - 1u;
+  const uint32_t age = newest - beat->sample;
+  return (age < newest) || ((age == newest) && (beat->fraction >= 0.0f));
+}
+
+/* Appends to the head every column that the newest frame completes, and looks
+ * for beats in the pulse that comes of it. */
 static void advance_head(rppg_state_t *state) {
+  rppg_found_beat_t beat;
   const rppg_features_t *older = rppg_timeline_older(&state->timeline);
   const rppg_features_t *newer = rppg_timeline_newer(&state->timeline);
   float fraction = 0.0f;
   while (rppg_timeline_next(&state->timeline, &fraction)) {
     (void)temporal_head_push(&state->head, older->codes, newer->codes,
                              fraction); /* the fraction is never bad */
+    if (rppg_beats_push(&state->beats, temporal_head_pulse(&state->head),
+                        &beat) &&
+        is_after_start(state, &beat)) {
+      rppg_beat_ring_put(&state->found, &beat);
+    }
   }
 }
 
@@ -240,14 +260,14 @@ rppg_status_t rppg_estimate(const rppg_state_t *state,
   if ((state == NULL) || (estimate == NULL)) {
     return RPPG_BAD_ARGUMENT;
   }
-  const temporal_head_status_t status =
-      temporal_head_estimate(&state->head, &head);
-  estimate->heart_rate_bpm = head.heart_rate_bpm;
-  estimate->confidence = head.confidence;
+  (void)temporal_head_estimate(&state->head, &head);
+  const int32_t is_whole = (state->timeline.num_samples >= RPPG_WINDOW_SAMPLES);
   estimate->pulse = head.pulse;
   estimate->num_samples = state->timeline.num_samples;
-  if ((status != TEMPORAL_HEAD_OK) ||
-      (state->timeline.num_samples < RPPG_WINDOW_SAMPLES)) {
+  estimate->spectrum_bpm = is_whole ? head.heart_rate_bpm : 0.0f;
+  estimate->spectrum_confidence = is_whole ? head.confidence : 0.0f;
+  rppg_read_out(&state->beats, &state->found, estimate);
+  if (estimate->heart_rate_bpm == 0.0f) {
     return RPPG_NOT_READY;
   }
   const double end_s =
@@ -257,6 +277,35 @@ rppg_status_t rppg_estimate(const rppg_state_t *state,
     return RPPG_NO_FACE;
   }
   return (state->last_gap_s >= start_s) ? RPPG_GAP : RPPG_OK;
+}
+
+/* When a beat was, on the clock of the frames. */
+static int64_t time_us_of(const rppg_state_t *state,
+                          const rppg_found_beat_t *beat) {
+  const uint32_t newest = state->timeline.num_samples - 1u;
+  const int32_t age = (int32_t)(newest - beat->sample);
+  const int64_t sample = (int64_t)newest - (int64_t)age;
+  const float fraction_us = beat->fraction * 1.0e6f / (float)RPPG_GRID_RATE_HZ;
+  return state->origin_us + sample * INT64_C(1000000) / RPPG_GRID_RATE_HZ +
+         (int64_t)fraction_us;
+}
+
+uint32_t rppg_beats(rppg_state_t *state, rppg_beat_t *beats,
+                    uint32_t capacity) {
+  uint32_t num = 0u;
+  if ((state == NULL) || (beats == NULL)) {
+    return 0u;
+  }
+  while (num < capacity) {
+    const rppg_found_beat_t *beat = rppg_beat_ring_take(&state->found);
+    if (beat == NULL) {
+      break;
+    }
+    beats[num].time_us = time_us_of(state, beat);
+    beats[num].quality = beat->quality;
+    ++num;
+  }
+  return num;
 }
 
 rppg_status_t rppg_face_box(const rppg_state_t *state, rppg_box_t *box) {

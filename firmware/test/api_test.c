@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "background.h"
+#include "beat_ring.h"
 #include "face_box.h"
 #include "fake_cnn.h"
 #include "rppg.h"
@@ -69,6 +70,7 @@ static int32_t is_refused(const rppg_image_t *view, const rppg_face_t *answer,
 
 static int bad_arguments(void) {
   rppg_estimate_t estimate;
+  rppg_beat_t beat;
   rppg_box_t box;
   begin();
   CHECK(push(&face, 1000) == RPPG_OK);
@@ -76,6 +78,8 @@ static int bad_arguments(void) {
   CHECK(rppg_push_frame(NULL, &image, &face, 0) == RPPG_BAD_ARGUMENT);
   CHECK(rppg_estimate(NULL, &estimate) == RPPG_BAD_ARGUMENT);
   CHECK(rppg_estimate(&state, NULL) == RPPG_BAD_ARGUMENT);
+  CHECK(rppg_beats(NULL, &beat, 1u) == 0u);
+  CHECK(rppg_beats(&state, NULL, 1u) == 0u);
   CHECK(rppg_face_box(NULL, &box) == RPPG_BAD_ARGUMENT);
   CHECK(rppg_mid_face(&state, NULL) == RPPG_BAD_ARGUMENT);
   CHECK(rppg_is_detection_due(NULL, 0) == 1);
@@ -383,11 +387,41 @@ static int run_by_itself(void) {
   return 0;
 }
 
+/* Each once, the oldest first, on the clock of the frames. */
+static int beats_are_handed_out(void) {
+  static rppg_beat_t beats[RPPG_NUM_BEATS];
+  begin();
+  CHECK(push(&face, 7000000) == RPPG_OK);
+  CHECK(rppg_beats(&state, beats, RPPG_NUM_BEATS) == 0u);
+  state.timeline.num_samples = 3000u;
+  for (uint32_t number = 0u; number < RPPG_NUM_BEATS + 2u; ++number) {
+    const rppg_found_beat_t found = {25u * number, 0.25f, 0.5f};
+    rppg_beat_ring_put(&state.found, &found);
+  }
+  CHECK(rppg_beats(&state, beats, 0u) == 0u);
+  CHECK(rppg_beats(&state, beats, 5u) == 5u);
+  CHECK(beats[0].time_us == 8674999); /* number 2: two are lost */
+  CHECK(beats[0].quality == 0.5f);
+  CHECK(beats[4].time_us == 12008333);
+  CHECK(rppg_beats(&state, beats, RPPG_NUM_BEATS) == RPPG_NUM_BEATS - 5u);
+  CHECK(beats[0].time_us == 12841666);
+  CHECK(rppg_beats(&state, beats, RPPG_NUM_BEATS) == 0u);
+  const rppg_found_beat_t last = {2970u, -0.5f, 0.9f};
+  rppg_beat_ring_put(&state.found, &last);
+  before = state;
+  CHECK(rppg_beats(&state, beats, 1u) == 1u);
+  CHECK(beats[0].time_us == 105983334);
+  state = before;
+  CHECK(push(&face, 20000000) == RPPG_RESTARTED);
+  CHECK(rppg_beats(&state, beats, 1u) == 0u);
+  return 0;
+}
+
 int main(void) {
   const int failed = bad_arguments() || time_and_gaps() || missing_face() ||
                      gap_withholds() || cnn_error() || old_answers() ||
                      formats() || boxes_outside() || moved_face() ||
-                     weights() || run_by_itself();
+                     weights() || run_by_itself() || beats_are_handed_out();
   if (!failed) {
     printf("api_test: passed\n");
   }

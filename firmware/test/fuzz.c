@@ -2,9 +2,12 @@
  * images. The image lies at the end of a buffer of exactly its bytes, so that
  * one byte beyond is found.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "beat_rate.h"
+#include "beats.h"
 #include "fake_cnn.h"
 #include "rppg.h"
 
@@ -89,22 +92,87 @@ static void check(int32_t condition) {
   }
 }
 
+static void check_share(float share) {
+  check((share >= 0.0f) && (share < 1.001f));
+}
+
+/* Unknown, or what a heart can do. */
+static void check_bpm(float bpm) {
+  check((bpm == 0.0f) || ((bpm > 10.0f) && (bpm < 300.0f)));
+}
+
+static void check_rate(const rppg_beat_rate_t *rate) {
+  check_bpm(rate->bpm);
+  check_bpm(rate->newest_bpm);
+  check_share(rate->coverage);
+  check_share(rate->quality);
+  check((rate->num_believed <= rate->num_beats) && (rate->num_beats <= 40u));
+}
+
+static void check_estimate(const rppg_state_t *state) {
+  rppg_estimate_t estimate;
+  const rppg_status_t status = rppg_estimate(state, &estimate);
+  check((status >= RPPG_OK) && (status <= RPPG_GAP));
+  check_bpm(estimate.heart_rate_bpm);
+  check((estimate.spectrum_bpm == 0.0f) ||
+        ((estimate.spectrum_bpm >= (float)RPPG_MIN_RATE_BPM) &&
+         (estimate.spectrum_bpm <= (float)RPPG_MAX_RATE_BPM)));
+  check_share(estimate.confidence);
+  check_share(estimate.spectrum_confidence);
+  check_rate(&estimate.beats);
+  check_share(estimate.variability.share_used);
+  check((estimate.variability.rmssd_ms >= 0.0f) &&
+        (estimate.variability.num_intervals < RPPG_NUM_BEATS));
+}
+
+/* Beats come in order, none twice. */
+static void check_beats(rppg_state_t *state, uint32_t capacity,
+                        int64_t *last_us) {
+  rppg_beat_t beats[8];
+  const uint32_t num = rppg_beats(state, beats, capacity);
+  check(num <= capacity);
+  for (uint32_t index = 0u; index < num; ++index) {
+    check(beats[index].time_us > *last_us);
+    check_share(beats[index].quality);
+    *last_us = beats[index].time_us;
+  }
+}
+
+/* A wave of its own, of samples that come as they like. */
+static void push_wave(bytes_t *bytes) {
+  static rppg_beat_stream_t stream;
+  rppg_beat_rate_t rate;
+  rppg_found_beat_t beat;
+  const float scale = ldexpf(1.0f, (int)(take(bytes, 1) % 120u) - 60);
+  const uint64_t stretch = 1u + take(bytes, 1) % 16u;
+  rppg_beats_init(&stream);
+  while (bytes->left > 0u) {
+    const float pulse = scale * (float)(int8_t)take(bytes, 1);
+    for (uint64_t times = 0u; times < stretch; ++times) {
+      if (rppg_beats_push(&stream, pulse, &beat)) {
+        check_share(beat.quality);
+      }
+    }
+    rppg_read_beat_rate(&stream, &rate);
+    check_rate(&rate);
+  }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static rppg_state_t state;
   bytes_t bytes = {data, size};
   int64_t time_us = 0;
-  rppg_estimate_t estimate;
+  int64_t last_us = -RPPG_MAX_TIME_US;
   check(rppg_init(&state) == RPPG_OK);
   cnn_runs = 0;
   cnn_fails_at = (int32_t)take(&bytes, 1);
+  if (cnn_fails_at == 255) {
+    push_wave(&bytes);
+  }
   for (int32_t frame = 0; (frame < MAX_FRAMES) && (bytes.left > 0u); ++frame) {
     push(&state, &bytes, &time_us);
-    const rppg_status_t status = rppg_estimate(&state, &estimate);
-    check((status >= RPPG_OK) && (status <= RPPG_GAP));
-    check((estimate.heart_rate_bpm == 0.0f) ||
-          ((estimate.heart_rate_bpm >= (float)RPPG_MIN_RATE_BPM) &&
-           (estimate.heart_rate_bpm <= (float)RPPG_MAX_RATE_BPM)));
-    check((estimate.confidence >= 0.0f) && (estimate.confidence < 1.001f));
+    check_estimate(&state);
+    check_beats(&state, (uint32_t)frame % 8u, &last_us);
   }
   return 0;
 }

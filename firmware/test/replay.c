@@ -4,13 +4,18 @@
  *   replay run IN OUT      the same with the firmware's own face detector:
  *                          the answers in the frames are not read
  *   replay crops IN OUT    inputs of the CNN, 3,888 bytes each → 16 bytes each
+ *   replay waves IN OUT    pulse waves → their beats (replay.h)
  *
  * Linked with -Wl,--wrap=rppg_cnn_run, so that the CNN's ends can be written
  * down. Exit status 0, or 1 and a line on what is wrong.
  */
 #include "replay.h"
+#include "beat_rate.h"
+#include "beat_ring.h"
+#include "beats.h"
 #include "feature_timeline.h"
 #include "rppg_detector.h"
+#include "variability.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -48,14 +53,19 @@ static int complain(const char *what) {
   return 1;
 }
 
+static void note_beats(void) {
+  rppg_beat_t beats[FRAME_BEATS];
+  result.num_beats = rppg_beats(&state, beats, FRAME_BEATS);
+  for (uint32_t index = 0u; index < result.num_beats; ++index) {
+    result.beat_time_us[index] = beats[index].time_us;
+    result.beat_quality[index] = beats[index].quality;
+  }
+}
+
 static void note_answers(void) {
-  rppg_estimate_t estimate;
   rppg_box_t box = {0, 0, 0, 0};
-  result.estimate_status = (int32_t)rppg_estimate(&state, &estimate);
-  result.num_samples = estimate.num_samples;
-  result.heart_rate_bpm = estimate.heart_rate_bpm;
-  result.confidence = estimate.confidence;
-  result.pulse = estimate.pulse;
+  result.estimate_status = (int32_t)rppg_estimate(&state, &result.estimate);
+  note_beats();
   (void)rppg_mid_face(&state, result.mid_face_rgb);
   result.has_box = (rppg_face_box(&state, &box) == RPPG_OK);
   result.box[0] = box.x;
@@ -133,9 +143,45 @@ static int replay_crops(FILE *in, FILE *out) {
   return 0;
 }
 
+/* The beats of the next sample, and what they say now and then. */
+static void take_sample(float pulse, int32_t number, rppg_beat_ring_t *ring,
+                        wave_out_t *out) {
+  memset(out, 0, sizeof *out);
+  out->is_beat = rppg_beats_push(&state.beats, pulse, &out->beat);
+  if (out->is_beat) {
+    rppg_beat_ring_put(ring, &out->beat);
+  } else {
+    memset(&out->beat, 0, sizeof out->beat);
+  }
+  if ((number + 1) % RATE_STRIDE == 0) {
+    rppg_read_beat_rate(&state.beats, &out->rate);
+    rppg_measure_variability(ring, &out->variability);
+  }
+}
+
+static int replay_waves(FILE *in, FILE *out) {
+  int32_t num_samples = 0;
+  float pulse = 0.0f;
+  wave_out_t sample;
+  while (fread(&num_samples, sizeof num_samples, 1, in) == 1) {
+    rppg_beats_init(&state.beats);
+    memset(&state.found, 0, sizeof state.found);
+    for (int32_t number = 0; number < num_samples; ++number) {
+      if (fread(&pulse, sizeof pulse, 1, in) != 1) {
+        return complain("the file ends within a wave");
+      }
+      take_sample(pulse, number, &state.found, &sample);
+      if (fwrite(&sample, sizeof sample, 1, out) != 1) {
+        return complain("cannot write");
+      }
+    }
+  }
+  return 0;
+}
+
 int main(int argc, char **argv) {
   if (argc != 4) {
-    return complain("expected frames|run|crops IN OUT");
+    return complain("expected frames|run|crops|waves IN OUT");
   }
   FILE *in = fopen(argv[2], "rb");
   FILE *out = fopen(argv[3], "wb");
@@ -151,8 +197,10 @@ int main(int argc, char **argv) {
     status = replay_frames(in, out, 1);
   } else if (strcmp(argv[1], "crops") == 0) {
     status = replay_crops(in, out);
+  } else if (strcmp(argv[1], "waves") == 0) {
+    status = replay_waves(in, out);
   } else {
-    status = complain("expected frames, run or crops");
+    status = complain("expected frames, run, crops or waves");
   }
   (void)fclose(in);
   return ((fclose(out) == 0) && (status == 0)) ? 0 : 1;

@@ -23,9 +23,9 @@ from rppg_tf.signals.beats import Beats, BeatStream, to_beats
 MIN_WINDOW_S = 3
 
 # Of 1, the spectrum's confidence and the mean quality of the beats.
-_QUALITY_WEIGHTS = (-4.5, 4.6, 6.1)
+QUALITY_WEIGHTS = (-4.5, 4.6, 6.1)
 # Of 1 and the mean quality, before the spectrum has its 10 s.
-_EARLY_QUALITY_WEIGHTS = (-4.1, 9.4)
+EARLY_QUALITY_WEIGHTS = (-4.1, 9.4)
 
 
 class Spectral(NamedTuple):
@@ -146,7 +146,7 @@ def first_rate_s(pulse: np.ndarray, min_quality: float) -> int | None:
 def _quality(spectral: Spectral | None, beat_quality: np.ndarray) -> float:
   mean = float(np.mean(beat_quality)) if len(beat_quality) else 0.0
   if spectral is None:
-    logit = np.dot(_EARLY_QUALITY_WEIGHTS, (1.0, mean))
+    logit = np.dot(EARLY_QUALITY_WEIGHTS, (1.0, mean))
   else:
-    logit = np.dot(_QUALITY_WEIGHTS, (1.0, spectral.confidence, mean))
+    logit = np.dot(QUALITY_WEIGHTS, (1.0, spectral.confidence, mean))
   return 1 / (1 + math.exp(-logit))

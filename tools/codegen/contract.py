@@ -5,11 +5,21 @@ float32, 17 for float64.
 """
 
 import hashlib
+import math
+from collections.abc import Iterable
 from string import Template
+
+import numpy as np
 
 from rppg_tf import contract
 from rppg_tf.faces import detector, motion, rois, stabiliser
-from rppg_tf.signals import chrominance
+from rppg_tf.signals import (
+  beat_rate,
+  beats,
+  chrominance,
+  readout,
+  variability,
+)
 from tools.codegen.literals import float_literal
 
 _HEADER = Template("""\
@@ -69,6 +79,10 @@ def _definitions(geometry: str) -> list[tuple[str | None, str]]:
     *_motion_definitions(),
     *_background_definitions(),
     *_network_definitions(),
+    *_beat_definitions(),
+    *_beat_rate_definitions(),
+    *_readout_definitions(),
+    *_variability_definitions(),
   ]
 
 
@@ -166,12 +180,128 @@ def _network_definitions() -> list[tuple[str | None, str]]:
   ]
 
 
+def _beat_definitions() -> list[tuple[str | None, str]]:
+  whole = (
+    'FILTER_DELAY',
+    'LAG',
+    'OCTAVE',
+    'WITNESS_STRIDE',
+    'MAX_CANDIDATES',
+    'NUM_RECENT',
+    'NUM_PREDECESSORS',
+  )
+  numbers = (
+    'SCALE_WEIGHT',
+    'MAX_SAMPLE',
+    'SINE_RISE',
+    'SCALE_FLOOR',
+    'OCTAVE_WEIGHT',
+    'MIN_LEVEL',
+    'MAX_LEVEL',
+    'EXPECTED_COST',
+    'PREVIOUS_COST',
+    'MAX_COST',
+    'MIN_INTERVAL',
+    'MAX_CHANGE',
+    'WITNESS_LAG',
+    'CHAIN_END',
+    'MAX_DEVIATION',
+    'FIRST_DEVIATION',
+  )
+  return [
+    (None, '# Beats: intervals in samples of the grid.'),
+    *((f'RPPG_BEAT_{name}', f'{getattr(beats, name)}') for name in whole),
+    *(
+      (f'RPPG_BEAT_{name}', float_literal(getattr(beats, name)))
+      for name in numbers
+    ),
+    (None, '# Of the expected interval: longer ones cost MAX_COST.'),
+    ('RPPG_BEAT_FAR', float_literal(_far())),
+    (None, '# Taps from the centre on, which is not among them.'),
+    ('RPPG_BEAT_TAPS', _floats(beats.TAPS[beats.FILTER_DELAY + 1 :])),
+    (None, '# Of 1, purity, level, deviation.'),
+    ('RPPG_BEAT_QUALITY_WEIGHTS', _floats(beats.QUALITY_WEIGHTS)),
+    *_witness_definitions(),
+  ]
+
+
+def _far() -> float:
+  """Returns where EXPECTED_COST * (r - 1)**2 / r reaches MAX_COST, r > 1."""
+  half = beats.MAX_COST / beats.EXPECTED_COST / 2
+  return 1 + half + math.sqrt(half * (half + 2))
+
+
+def _witness_definitions() -> list[tuple[str | None, str]]:
+  return [
+    (None, '# Resonators: turn by which each goes on, interval it stands for.'),
+    ('RPPG_BEAT_NUM_RESONATORS', f'{len(beats.TURNS)}'),
+    ('RPPG_BEAT_TURN_COSINES', _floats(np.real(beats.TURNS))),
+    ('RPPG_BEAT_TURN_SINES', _floats(np.imag(beats.TURNS))),
+    (
+      'RPPG_BEAT_INTERVALS',
+      _floats(beats.SAMPLES_A_MINUTE / beats.WITNESS_BPM),
+    ),
+    (None, '# Logarithm of the ratio from one interval to the next.'),
+    ('RPPG_BEAT_LOG_STEP', float_literal(math.log(2) / beats.OCTAVE)),
+  ]
+
+
+def _beat_rate_definitions() -> list[tuple[str | None, str]]:
+  names = ('MAX_MEDIAN_DEVIATION', 'MAX_MULTIPLE_DEVIATION', 'MIN_QUALITY')
+  return [
+    (None, '# The rate of beats; times in samples of the grid.'),
+    ('RPPG_RATE_MIN_BEATS', f'{beat_rate.MIN_BEATS}'),
+    ('RPPG_RATE_EDGE_INTERVALS', f'{beat_rate.EDGE_INTERVALS}'),
+    *(
+      (f'RPPG_RATE_{name}', float_literal(getattr(beat_rate, name)))
+      for name in names
+    ),
+    ('RPPG_RATE_BEFORE_WINDOW', _samples(beat_rate.BEFORE_WINDOW_S)),
+    ('RPPG_RATE_MAX_BEYOND', _samples(beat_rate.MAX_BEYOND_S)),
+  ]
+
+
+def _readout_definitions() -> list[tuple[str | None, str]]:
+  return [
+    (None, '# Of 1, confidence of the spectrum if there is one, mean quality.'),
+    ('RPPG_READOUT_QUALITY_WEIGHTS', _floats(readout.QUALITY_WEIGHTS)),
+    (
+      'RPPG_READOUT_EARLY_QUALITY_WEIGHTS',
+      _floats(readout.EARLY_QUALITY_WEIGHTS),
+    ),
+    ('RPPG_READOUT_MIN_WINDOW_S', f'{readout.MIN_WINDOW_S}'),
+  ]
+
+
+def _variability_definitions() -> list[tuple[str | None, str]]:
+  whole = ('MEDIAN_INTERVALS', 'SPREAD_INTERVALS')
+  names = ('QUARTILE_DEVIATIONS', 'MIN_SHARE')
+  return [
+    (None, '# Variability; times in samples of the grid.'),
+    *((f'RPPG_HRV_{name}', f'{getattr(variability, name)}') for name in whole),
+    *(
+      (f'RPPG_HRV_{name}', float_literal(getattr(variability, name)))
+      for name in names
+    ),
+    ('RPPG_HRV_NEVER', _samples(variability.NEVER_S)),
+    ('RPPG_HRV_MIN_DURATION', _samples(variability.MIN_DURATION_S)),
+  ]
+
+
+def _samples(time_s: float) -> str:
+  return float_literal(contract.GRID_RATE_HZ * time_s)
+
+
 def _projections() -> str:
   rows = (
     ', '.join(float_literal(weight) for weight in row)
     for row in chrominance.PROJECTIONS
   )
   return '{ ' + ', '.join(f'{{ {row} }}' for row in rows) + ' }'
+
+
+def _floats(values: Iterable[float]) -> str:
+  return '{ ' + ', '.join(map(float_literal, values)) + ' }'
 
 
 def _braces(values: tuple[int, ...]) -> str:

@@ -23,7 +23,8 @@ from rppg_tf.faces import detector as face_detector
 from rppg_tf.faces import rois, stabiliser
 from rppg_tf.inference import c_head
 from rppg_tf.inference.int8_cnn import Int8SpatialCnn
-from rppg_tf.signals import background, chrominance
+from rppg_tf.signals import background, chrominance, readout
+from tools.firmware_runner import waves
 
 ROOT = pathlib.Path(__file__).parents[2]
 FIRMWARE = ROOT / 'firmware'
@@ -35,9 +36,6 @@ TARGETS = {
   'qemu_scalar': 'build/m55_scalar/replay.elf',
 }
 _QEMU = 'qemu-system-arm -M mps3-an547 -display none -serial none -monitor none'
-
-# Of heart rates between C and Python.
-MAX_BPM_DIFFERENCE = 0.01
 
 # rppg.h
 RGB888, BGR888, RGB565 = range(3)
@@ -63,14 +61,12 @@ FRAME_OUT = np.dtype(
     ('was_detection_due', '<i4'),
     ('push_status', '<i4'),
     ('estimate_status', '<i4'),
-    ('num_samples', '<u4'),
-    ('heart_rate_bpm', '<f4'),
-    ('confidence', '<f4'),
-    ('pulse', '<f4'),
+    *waves.ESTIMATE_OUT.descr,
     ('mid_face_rgb', '<f4', 3),
     ('has_box', '<i4'),
     ('box', '<i4', 4),
     ('num_cnn_runs', '<i4'),
+    *waves.BEATS_OUT.descr,
     ('codes', 'i1', (contract.NUM_ROIS, *contract.ROI_FRAME_SHAPE)),
     ('features', '<i2', contract.NUM_FRAME_FEATURES),
   ]
@@ -316,8 +312,8 @@ class PythonPipeline:
     head = c_head.CompiledHead(c_dir)
     self._window_samples = head.window_samples
     self._head = head.stream(window_stride=1)
-    self._num_samples = 0
-    self._last = (0.0, 0.0, 0.0)
+    self._estimates = waves.EstimateReader()
+    self._origin_us: int | None = None
 
   def step(self, frame_bgr: np.ndarray, time_us: int):
     """Takes the next frame.
@@ -327,6 +323,8 @@ class PythonPipeline:
       statuses apart).
     """
     time_s = time_us / 1e6
+    if self._origin_us is None:
+      self._origin_us = time_us
     self._detector.was_asked = False
     cut = self._extractor.process(frame_bgr, time_s)
     expected = np.zeros((), FRAME_OUT)
@@ -337,11 +335,12 @@ class PythonPipeline:
     features = chrominance.append(features, colour[np.newaxis])
     self._advance(features, time_s)
     expected['was_detection_due'] = self._detector.was_asked
-    expected['num_samples'] = self._num_samples
-    for name, value in zip(
-      ('heart_rate_bpm', 'confidence', 'pulse'), self._last, strict=True
+    for part in (
+      self._estimates.estimate(),
+      self._estimates.take_beats(self._origin_us),
     ):
-      expected[name] = value
+      for name in part.dtype.names or ():
+        expected[name] = part[name]
     expected['mid_face_rgb'] = cut.mid_face_rgb
     expected['has_box'] = cut.box is not None
     expected['box'] = cut.box or (0, 0, 0, 0)
@@ -351,13 +350,12 @@ class PythonPipeline:
 
   def _advance(self, features: np.ndarray, time_s: float) -> None:
     result = self._head.push(features, np.array([time_s]))
-    self._num_samples += len(result.pulse)
-    bpm, confidence, pulse = self._last
-    if len(result.pulse):
-      pulse = result.pulse[-1]
-    if len(result.heart_rate_bpm):
-      bpm, confidence = result.heart_rate_bpm[-1], result.confidence[-1]
-    self._last = (bpm, confidence, pulse)
+    spectral = map(
+      readout.Spectral,
+      result.heart_rate_bpm.tolist(),
+      result.confidence.tolist(),
+    )
+    self._estimates.push(result.pulse, list(spectral))
 
   def _frame(self, frame_bgr: np.ndarray, time_us: int) -> Frame:
     if not self._detector.was_asked:
@@ -375,8 +373,9 @@ class Difference(NamedTuple):
     num_estimates: frames with an estimate on both sides.
     codes: int8 inputs of the CNN that differ.
     features: of them, int8 and chrominance, that differ.
-    others: frames of which box, samples, detection due or mid-face differ.
-    max_bpm: largest difference of the heart rates.
+    others: frames of which box, samples, detection due, mid-face, beats or
+      variability differ.
+    max_bpm: largest difference of the rates, those of the beats included.
   """
 
   num_frames: int
@@ -390,7 +389,7 @@ class Difference(NamedTuple):
   def is_same(self) -> bool:
     """No byte differs, and no heart rate by more than 0.01 BPM."""
     return not (self.codes or self.features or self.others) and (
-      self.max_bpm <= MAX_BPM_DIFFERENCE
+      self.max_bpm <= waves.MAX_BPM_DIFFERENCE
     )
 
 
@@ -415,20 +414,29 @@ def compare(expected: np.ndarray, got: np.ndarray) -> Difference:
   for name in exact:
     differs = expected[name] != got[name]
     others |= differs.reshape(len(got), -1).any(axis=1)
-  ready = (expected['heart_rate_bpm'] > 0) & (got['heart_rate_bpm'] > 0)
-  distance = np.abs(
-    expected['heart_rate_bpm'].astype(np.float64) - got['heart_rate_bpm']
+  others |= waves.beats_differ(expected, got)
+  others |= waves.rate_details_differ(expected['beats'], got['beats'])
+  others |= waves.variability_differs(
+    expected['variability'], got['variability']
   )
+  apart_bpm = np.stack(
+    [
+      waves.rates_apart(expected['heart_rate_bpm'], got['heart_rate_bpm']),
+      waves.rates_apart(expected['spectrum_bpm'], got['spectrum_bpm']),
+      waves.rates_apart(expected['beats']['bpm'], got['beats']['bpm']),
+      waves.rates_apart(
+        expected['beats']['newest_bpm'], got['beats']['newest_bpm']
+      ),
+    ]
+  )
+  is_known = np.isfinite(apart_bpm)
+  others |= ~is_known.all(axis=0)
+  ready = (expected['heart_rate_bpm'] > 0) & (got['heart_rate_bpm'] > 0)
   return Difference(
     len(got),
     int(ready.sum()),
     int(np.count_nonzero(expected['codes'] != got['codes'])),
     int(np.count_nonzero(expected['features'] != got['features'])),
-    int(others.sum())
-    + int(
-      np.count_nonzero(
-        (expected['heart_rate_bpm'] > 0) != (got['heart_rate_bpm'] > 0)
-      )
-    ),
-    float(distance[ready].max(initial=0.0)),
+    int(others.sum()),
+    float(apart_bpm[is_known].max(initial=0.0)),
   )

@@ -7,10 +7,10 @@
  * rate in Hz. MIN_CONFIDENCE is the threshold in the confidence.json of the
  * model's run.
  *
- * Prints a line for every second from the tenth on: the time, then the heart
- * rate and its confidence, or why there is none. Exit status 0 if a heart rate
- * was printed; 1 if none was or FILE cannot be used; 2 for wrong arguments;
- * with one line on stderr.
+ * Prints a line for every second from the tenth on, and for earlier ones that
+ * have a heart rate: the time, then the heart rate and its confidence, or why
+ * there is none. Exit status 0 if a heart rate was printed; 1 if none was or
+ * FILE cannot be used; 2 for wrong arguments; with one line on stderr.
  *
  * For instance, 640x480:
  *   ffmpeg -i me.mp4 -f rawvideo -pix_fmt bgr24 me.bgr
@@ -126,7 +126,10 @@ static void print_second(const rppg_state_t *state, double min_confidence,
   rppg_estimate_t estimate;
   const rppg_status_t status = rppg_estimate(state, &estimate);
   const uint32_t second = estimate.num_samples / RPPG_GRID_RATE_HZ;
-  if ((status == RPPG_NOT_READY) || (second == progress->last_second)) {
+  const int32_t is_sure =
+      (status == RPPG_OK) && ((double)estimate.confidence >= min_confidence);
+  if ((second == progress->last_second) ||
+      ((second < RPPG_WINDOW_S) && !is_sure)) {
     return;
   }
   progress->last_second = second;
@@ -135,7 +138,7 @@ static void print_second(const rppg_state_t *state, double min_confidence,
     (void)printf("no face in the last 10 s\n");
   } else if (status == RPPG_GAP) {
     (void)printf("gap in the last 10 s\n");
-  } else if ((double)estimate.confidence < min_confidence) {
+  } else if (!is_sure) {
     (void)printf("rejected, confidence %.2f\n", (double)estimate.confidence);
   } else {
     (void)printf("%.1f BPM, confidence %.2f\n", (double)estimate.heart_rate_bpm,

@@ -12,11 +12,15 @@
 #include <string.h>
 
 #include "background.h"
+#include "beat_rate.h"
+#include "beat_ring.h"
+#include "beats.h"
 #include "face_motion.h"
 #include "mid_face.h"
 #include "roi_patches.h"
 #include "rppg.h"
 #include "rppg_cnn.h"
+#include "variability.h"
 
 enum { WIDTH = 640, HEIGHT = 480, STACK_BYTES = 16384, PAINT = 0xA5 };
 
@@ -112,6 +116,41 @@ static void measure_head(void) {
   report("head_estimate", stop(), 1u);
 }
 
+/* Noise has the most peaks: the dearest push is one that decides on a beat. */
+static void measure_beats(void) {
+  enum { NUM_SAMPLES = 3000 };
+  rppg_beat_rate_t rate;
+  rppg_variability_t variability;
+  rppg_estimate_t estimate;
+  rppg_found_beat_t beat;
+  uint64_t total = 0u;
+  uint64_t worst = 0u;
+  rppg_beats_init(&state.beats);
+  memset(&state.found, 0, sizeof state.found);
+  for (uint32_t sample = 0u; sample < NUM_SAMPLES; ++sample) {
+    const float pulse = (float)next_byte();
+    start();
+    const int32_t is_beat = rppg_beats_push(&state.beats, pulse, &beat);
+    const uint64_t instructions = stop();
+    total += instructions;
+    worst = (instructions > worst) ? instructions : worst;
+    if (is_beat) {
+      rppg_beat_ring_put(&state.found, &beat);
+    }
+  }
+  report("beats_push", total, NUM_SAMPLES);
+  report("beats_worst_push", worst, 1u);
+  start();
+  rppg_read_beat_rate(&state.beats, &rate);
+  report("beat_rate", stop(), 1u);
+  start();
+  rppg_measure_variability(&state.found, &variability);
+  report("variability", stop(), 1u);
+  start();
+  (void)rppg_estimate(&state, &estimate);
+  report("estimate", stop(), 1u);
+}
+
 static void measure_push_frame(const rppg_image_t *image, int32_t side) {
   const rppg_face_t face = {
       RPPG_FACE_FOUND, (WIDTH - side) / 2, (HEIGHT - side) / 2, side, side, 0u};
@@ -137,6 +176,7 @@ static void __attribute__((noinline)) measure_all(void) {
   measure_background();
   measure_cnn();
   measure_head();
+  measure_beats();
   measure_push_frame(&image, 200);
   measure_push_frame(&image, 400);
   image.format = RPPG_RGB565;
