@@ -102,6 +102,18 @@ class Page:
       '{dataTransfer, cancelable: true}));'
     )
 
+  def set_screen(self, width_px: int, height_px: int) -> None:
+    """Makes the screen as small as a phone's."""
+    self.driver.execute_cdp_cmd(
+      'Emulation.setDeviceMetricsOverride',
+      {
+        'width': width_px,
+        'height': height_px,
+        'deviceScaleFactor': 2,
+        'mobile': True,
+      },
+    )
+
   def problems(self) -> list[str]:
     """Returns what is on the console since the last call, but for notes."""
     entries = self.driver.get_log('browser')
@@ -127,20 +139,20 @@ def opened(
   camera: pathlib.Path | None = None,
   allowed: bool = True,
   has_camera: bool = True,
-  size: tuple[int, int] = (1280, 900),
+  downloads: pathlib.Path | None = None,
 ):
   """Opens the page; gives a Page that is ready.
 
   Args:
     address: of the page.
-    camera: an .mjpeg or .y4m file that the camera plays in a loop.
+    camera: a .y4m file that the camera plays in a loop.
     allowed: whether the user lets the page use it.
     has_camera: whether there is one.
-    size: of the window, pixels.
+    downloads: where what is saved goes.
   """
   options = webdriver.ChromeOptions()
   options.binary_location, driver_path = browser_paths()
-  flags = [*_FLAGS, *_QUIET, f'--window-size={size[0]},{size[1]}']
+  flags = [*_FLAGS, *_QUIET, '--window-size=1280,900']
   if camera is not None:
     flags.append(f'--use-file-for-fake-video-capture={camera}')
   if allowed:
@@ -149,10 +161,15 @@ def opened(
     flags.remove('--use-fake-device-for-media-stream')
   for flag in flags:
     options.add_argument(flag)
-  if not allowed:
-    options.add_experimental_option(
-      'prefs', {'profile.default_content_setting_values.media_stream_camera': 2}
-    )
+  options.add_experimental_option(
+    'prefs',
+    {
+      'profile.default_content_setting_values.media_stream_camera': (
+        1 if allowed else 2
+      ),
+      'download.default_directory': str(downloads or '/nowhere'),
+    },
+  )
   options.set_capability(
     'goog:loggingPrefs', {'browser': 'ALL', 'performance': 'ALL'}
   )

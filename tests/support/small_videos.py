@@ -30,10 +30,10 @@ def write_mjpg(path, frames, rate_hz=25.0):
       writer.write(frame)
 
 
-def encode(path, frames, codec='libx264', rotation=None, **options):
+def encode(path, frames, codec='libx264', rotation=None, rate_hz=25, **options):
   """Writes frames, uint8 BGR, by PyAV."""
   with av.open(str(path), 'w') as container:
-    stream = container.add_stream(codec, rate=25, options=options)
+    stream = container.add_stream(codec, rate=rate_hz, options=options)
     stream.height, stream.width = frames[0].shape[:2]
     stream.pix_fmt = 'yuv420p'
     if rotation:

@@ -21,6 +21,8 @@ CAMERA_ERRORS.OverconstrainedError = CAMERA_ERRORS.NotFoundError;
 export const IDLE = 'Start the camera, or open a video of a face.';
 export const STARTING = 'Waiting for the camera. Allow it if you are asked.';
 export const UNPLUGGED = 'The camera has gone. Connect it, then start again.';
+export const INSECURE = 'The camera does not start: a page may use it only ' +
+    'at an https address or on this machine.';
 export const UNSUPPORTED = 'This browser cannot take single pictures of a ' +
     'video. A current Chrome, Edge, Firefox or Safari can.';
 
@@ -28,6 +30,11 @@ export const UNSUPPORTED = 'This browser cannot take single pictures of a ' +
 export function aboutCamera(error) {
   return CAMERA_ERRORS[error.name] ??
       `The camera does not start: ${error.message || error.name}`;
+}
+
+/** What to do about what cannot be. */
+export function aboutFailure(error) {
+  return `Something is wrong with the page: ${error}. Load it again.`;
 }
 
 /** What to do about a file that does not play. */

@@ -6,8 +6,8 @@ import {WINDOW_S} from './firmware.js';
 import {Measurement} from './measurement.js';
 import * as source from './source.js';
 
-// Pictures that wait for the worker; beyond it a camera's are left out, and a
-// file is paused.
+// Pictures that wait for the worker: a file is paused, a camera's next ones are
+// left out.
 const MAX_WAITING = 3;
 const SPOKEN_EVERY_S = 10;
 
@@ -37,13 +37,13 @@ let isDue = false;  // to be drawn
 let spokenS = 0;
 
 const pictures = new source.Source(video, (picture) => {
-  if (waiting >= MAX_WAITING && pictures.isCamera) {
+  if (waiting >= MAX_WAITING) {
     measurement.numSkipped += 1;
     picture.frame.close();
     return;
   }
   waiting += 1;
-  if (waiting >= MAX_WAITING) {
+  if (waiting === MAX_WAITING && !pictures.isCamera) {
     video.pause();
   }
   worker.postMessage({...picture, of: run}, [picture.frame]);
@@ -61,15 +61,20 @@ function makeWorker() {
 
 async function startWorker() {
   const module = await WebAssembly.compileStreaming(fetch('rppg.wasm'));
-  worker = makeWorker();
+  const started = makeWorker();
   await new Promise((resolve, reject) => {
-    worker.onerror = () => reject(new Error('the worker does not start'));
-    worker.onmessage = ({data}) => resolve(minConfidence = data.minConfidence);
-    worker.postMessage({module});
+    started.onerror = () => reject(new Error('the worker does not start'));
+    started.onmessage = ({data}) => resolve(minConfidence = data.minConfidence);
+    started.postMessage({module});
   });
+  worker = started;
   worker.onmessage = ({data}) => {
+    if (data.error) {
+      end(advice.aboutFailure(data.error), 'bad');
+      return;
+    }
     waiting -= 1;
-    if (data.of === run && measurement) {
+    if (data.of === run) {
       take(data.result);
     }
   };
@@ -79,8 +84,8 @@ function take(result) {
   measurement.push(result);
   if (isEnding && !waiting) {
     end(advice.atTheEnd(measurement));
-  } else if (video.paused && !isEnding && waiting < MAX_WAITING) {
-    video.play();
+  } else if (!pictures.isCamera && video.paused && !video.ended) {
+    video.play().catch(() => {});  // closed meanwhile
   }
   if (!isDue) {
     isDue = true;
@@ -90,18 +95,21 @@ function take(result) {
 
 // --- What is shown -----------------------------------------------------------
 
-function say(text, isGood = false) {
+/** Shows advice; `kind` is good, bad or none of them. */
+function say(text, kind = '') {
   const element = find('advice');
   if (element.textContent !== text) {
     element.textContent = text;
   }
-  element.classList.toggle('good', isGood);
+  element.className = kind;
 }
 
 function show() {
   isDue = false;
+  if (!measurement.last) {  // another one has begun
+    return;
+  }
   const {last, bpm, estimates} = measurement;
-  drawBoxes(find('boxes'), last);
   find('boxes').setAttribute(
       'aria-label', last.box ? 'A box around the face' : 'No face in view');
   find('bpm').value = bpm === null ? '–' : bpm.toFixed(0);
@@ -116,8 +124,9 @@ function show() {
           'Heart rate over time');
   find('facts').textContent = facts();
   if (isRunning()) {
+    drawBoxes(find('boxes'), last);
     const {text, isGood} = advice.about(measurement);
-    say(text, isGood);
+    say(text, isGood ? 'good' : 'bad');
     speak();
   }
   allowControls();
@@ -159,44 +168,43 @@ async function begin(open, explain) {
   run += 1;
   isEnding = false;
   spokenS = 0;
-  measurement = null;
+  measurement = new Measurement('', minConfidence);
   worker.postMessage({start: true});
   stage.classList.add('running', 'showing');
   allowControls();
   const own = run;
   try {
-    measurement = new Measurement('', minConfidence);
     await open();
-    measurement.source = pictures.name;
-    stage.classList.toggle('mirrored', pictures.isCamera);
+    if (own === run) {
+      measurement.source = pictures.name;
+      stage.classList.toggle('mirrored', pictures.isCamera);
+    }
   } catch (error) {
     if (own === run) {
       stage.classList.remove('showing');
-      end(explain(error));
+      end(explain(error), 'bad');
     }
   }
 }
 
-function end(text) {
+function end(text, kind = '') {
   run += 1;
   pictures.close();
   stage.classList.remove('running', 'showing', 'mirrored');
   find('boxes').getContext('2d').reset();
-  say(text);
+  say(text, kind);
   allowControls();
 }
 
 async function startCamera() {
   if (!navigator.mediaDevices) {
-    say(advice.aboutCamera({
-      message: 'a page may use it only at an https address or on this machine',
-    }));
+    say(advice.INSECURE, 'bad');
     return;
   }
   say(advice.STARTING);
   await begin(
       () => pictures.openCamera(
-          find('cameras').value, () => end(advice.UNPLUGGED)),
+          find('cameras').value, () => end(advice.UNPLUGGED, 'bad')),
       advice.aboutCamera);
   await listCameras();
 }
@@ -269,11 +277,16 @@ function addControls() {
 
 async function main() {
   if (!source.isSupported()) {
-    say(advice.UNSUPPORTED);
+    say(advice.UNSUPPORTED, 'bad');
     return;
   }
   addControls();
-  await startWorker();
+  try {
+    await startWorker();
+  } catch (error) {
+    say(advice.aboutFailure(error.message), 'bad');
+    return;
+  }
   const meter = find('confidence');
   meter.low = minConfidence;
   meter.high = minConfidence;

@@ -139,7 +139,7 @@ export class Measurement {
     return rates.length ? median(rates) : null;
   }
 
-  /** The keys of `rppg-measure --json`. */
+  /** Keys as of `rppg-measure --json`, of what the firmware tells. */
   toJson() {
     const num = this.estimates.length;
     const reported = this.estimates.filter(({bpm}) => bpm !== null).length;
@@ -161,7 +161,7 @@ export class Measurement {
         null, 2);
   }
 
-  /** The columns of `rppg-measure --csv`. */
+  /** The estimates, as in the JSON. */
   toCsv() {
     const keys = ['time_s', 'bpm', 'raw_bpm', 'confidence'];
     const lines = this.estimates.map(

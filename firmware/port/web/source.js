@@ -40,9 +40,14 @@ export class Source {
   async openCamera(deviceId, onGone) {
     const choice =
         deviceId ? {deviceId: {exact: deviceId}} : {facingMode: 'user'};
+    const run = ++this.run;
     const stream = await navigator.mediaDevices.getUserMedia(
         {audio: false, video: {...CAMERA, ...choice}});
     const [track] = stream.getVideoTracks();
+    if (run !== this.run) {  // closed while the user was asked
+      track.stop();
+      return;
+    }
     track.addEventListener('ended', onGone);
     this.isCamera = true;
     this.name = track.label;

@@ -78,5 +78,7 @@ async function answer(data) {
 }
 
 self.onmessage = ({data}) => {
-  queue = queue.then(() => answer(data));
+  queue = queue.then(() => answer(data)).catch((error) => self.postMessage({
+    error: String(error)
+  }));
 };
