@@ -46,6 +46,16 @@ pip = $(BIN)/pip install --quiet --disable-pip-version-check
 	@$(call logged,build/pip_$*.log,$(pip) -r $<)
 	@touch $@
 
+# Chromium, for the tests of the page, which skip without it: Ubuntu's archive
+# has none.
+.venv/browser: apt-packages-browser.txt .venv/installed
+	@echo "setup: $<"
+	@command -v google-chrome >/dev/null || \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y \
+	    --no-install-recommends $$(cat $<) >build/apt_browser.log 2>&1 || \
+	  echo "setup: no Chromium, see build/apt_browser.log"
+	@touch $@
+
 # --- Demo: rendered recordings in, heart rate out ---------------------------
 
 $(DEMO)/rendered: .venv/installed
@@ -109,12 +119,12 @@ test-fast: .venv/installed .venv/pytorch .venv/onnx
 	@echo "test-fast: pytest in two processes"
 	@$(pytest) -m 'not bench and not slow' --durations=5 $(PYTEST_FLAGS)
 
-test: lint .venv/pytorch .venv/onnx
+test: lint .venv/pytorch .venv/onnx .venv/browser
 	@echo "test: pytest in two processes"
 	@$(pytest) --durations=10 $(PYTEST_FLAGS)
 
 # What is slow, timed or statistical; prints the figures of docs/results.md.
-bench: .venv/installed .venv/pytorch .venv/onnx
+bench: .venv/installed .venv/pytorch .venv/onnx .venv/browser
 	@$(BIN)/python -m pytest -m bench -s
 
 # --- The model that ships ---------------------------------------------------

@@ -9,6 +9,7 @@ import * as source from './source.js';
 // Pictures that wait for the worker: a file is paused, a camera's next ones are
 // left out.
 const MAX_WAITING = 3;
+const NUMBERS_EVERY_MS = 250;
 const SPOKEN_EVERY_S = 10;
 
 const find = (id) => document.getElementById(id);
@@ -34,16 +35,17 @@ let run = 0;      // results of an earlier one are late
 let waiting = 0;  // pictures that the worker has not yet answered
 let isEnding = false;
 let isDue = false;  // to be drawn
+let numbersMs = 0;
 let spokenS = 0;
 
 const pictures = new source.Source(video, (picture) => {
-  if (waiting >= MAX_WAITING) {
+  if (waiting >= MAX_WAITING && pictures.isCamera) {
     measurement.numSkipped += 1;
     picture.frame.close();
     return;
   }
   waiting += 1;
-  if (waiting === MAX_WAITING && !pictures.isCamera) {
+  if (waiting >= MAX_WAITING) {
     video.pause();
   }
   worker.postMessage({...picture, of: run}, [picture.frame]);
@@ -109,22 +111,32 @@ function show() {
   if (!measurement.last) {  // another one has begun
     return;
   }
-  const {last, bpm, estimates} = measurement;
+  pulseChart.show(measurement.pulse);
+  if (isRunning()) {
+    drawBoxes(find('boxes'), measurement.last);
+  }
+  const nowMs = performance.now();
+  if (nowMs - numbersMs >= NUMBERS_EVERY_MS) {
+    numbersMs = nowMs;
+    showNumbers();
+  }
+}
+
+/** What would be too restless to be shown with every picture. */
+function showNumbers() {
+  const {last, bpm, estimates, medianBpm} = measurement;
   find('boxes').setAttribute(
       'aria-label', last.box ? 'A box around the face' : 'No face in view');
   find('bpm').value = bpm === null ? '–' : bpm.toFixed(0);
   find('confidence').value = last.confidence;
-  pulseChart.show(measurement.pulse);
   trendChart.show(
       ['time_s', 'bpm'].map((key) => estimates.map((one) => one[key])));
   find('trend').setAttribute(
       'aria-label',
-      estimates.length && measurement.medianBpm ?
-          `Heart rate over time; median ${measurement.medianBpm.toFixed(0)}` :
-          'Heart rate over time');
+      medianBpm ? `Heart rate over time; median ${medianBpm.toFixed(0)}` :
+                  'Heart rate over time');
   find('facts').textContent = facts();
   if (isRunning()) {
-    drawBoxes(find('boxes'), last);
     const {text, isGood} = advice.about(measurement);
     say(text, isGood ? 'good' : 'bad');
     speak();
@@ -192,6 +204,9 @@ function end(text, kind = '') {
   pictures.close();
   stage.classList.remove('running', 'showing', 'mirrored');
   find('boxes').getContext('2d').reset();
+  if (measurement.last) {
+    showNumbers();
+  }
   say(text, kind);
   allowControls();
 }
