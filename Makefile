@@ -119,7 +119,7 @@ test-fast: .venv/installed .venv/pytorch .venv/onnx
 	@echo "test-fast: pytest in two processes"
 	@$(pytest) -m 'not bench and not slow' --durations=5 $(PYTEST_FLAGS)
 
-test: lint .venv/pytorch .venv/onnx .venv/browser
+test: lint .venv/pytorch .venv/onnx
 	@echo "test: pytest in two processes"
 	@$(pytest) --durations=10 $(PYTEST_FLAGS)
 

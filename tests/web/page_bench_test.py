@@ -9,7 +9,8 @@ from selenium.webdriver.common.keys import Keys
 from tests.support import browser, web_videos
 from tools.firmware_runner import stream
 
-pytestmark = pytest.mark.slow
+# Timed: a camera runs at its own pace, whatever else the machine does.
+pytestmark = pytest.mark.bench
 
 _MAX_PAGE_BYTES = 600_000
 _SHORT_S = 3
