@@ -11,11 +11,11 @@ static const float early_weights[2] = RPPG_READOUT_EARLY_QUALITY_WEIGHTS;
 /* Of a rate that is known. */
 static float signal_quality(const rppg_estimate_t *estimate) {
   const float mean = estimate->beats.quality;
-  const float logit =
-      (estimate->spectrum_bpm > 0.0f)
-          ? weights[0] + weights[1] * estimate->spectrum_confidence +
-                weights[2] * mean
-          : early_weights[0] + early_weights[1] * mean;
+  const float logit = (estimate->spectrum_bpm > 0.0f)
+                          ? weights[0] +
+                                weights[1] * estimate->spectrum_confidence +
+                                weights[2] * mean
+                          : early_weights[0] + early_weights[1] * mean;
   return 1.0f / (1.0f + expf(-logit));
 }
 
