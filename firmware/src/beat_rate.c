@@ -19,7 +19,7 @@ typedef struct {
   int32_t num;
   float lengths[MAX_BEATS];
   float spanned[MAX_BEATS];
-} intervals_t;
+} rate_intervals_t;
 
 /* --- How many beats an interval stands for ---------------------------------
  */
@@ -48,7 +48,7 @@ static void insert(float *sorted, int32_t num, float value) {
 
 /* Median of all intervals; where `single_of` is not 0, of those that are
  * single beside that. 0 if there are none. */
-static float median_length(const intervals_t *intervals, float single_of) {
+static float median_length(const rate_intervals_t *intervals, float single_of) {
   float sorted[MAX_BEATS];
   int32_t num = 0;
   for (int32_t index = 0; index < intervals->num; ++index) {
@@ -65,7 +65,7 @@ static float median_length(const intervals_t *intervals, float single_of) {
 }
 
 /* One that is too short and the next stand for a whole number together. */
-static void join_early(intervals_t *intervals, float median) {
+static void join_early(rate_intervals_t *intervals, float median) {
   int32_t index = 0;
   while (index + 1 < intervals->num) {
     const float length = intervals->lengths[index];
@@ -81,7 +81,7 @@ static void join_early(intervals_t *intervals, float median) {
   }
 }
 
-static void count_spanned(intervals_t *intervals) {
+static void count_spanned(rate_intervals_t *intervals) {
   const float first = median_length(intervals, 0.0f);
   const float single = median_length(intervals, first);
   const float median = (single > 0.0f) ? single : first;
@@ -108,7 +108,7 @@ static float clipped(float place, float start, float end) {
 }
 
 /* Adds the part of interval `index` that lies in the window. */
-static void add_covered(const intervals_t *intervals, int32_t index,
+static void add_covered(const rate_intervals_t *intervals, int32_t index,
                         float covered, share_t *counted) {
   counted->beats +=
       covered / intervals->lengths[index] * intervals->spanned[index];
@@ -116,8 +116,8 @@ static void add_covered(const intervals_t *intervals, int32_t index,
 }
 
 /* Adds what the intervals at one end, the first or the last, go on for. */
-static void add_edge(const intervals_t *intervals, int32_t is_last, float room,
-                     share_t *counted) {
+static void add_edge(const rate_intervals_t *intervals, int32_t is_last,
+                     float room, share_t *counted) {
   float sum = 0.0f;
   int32_t num = 0;
   for (int32_t step = 0;
@@ -134,7 +134,7 @@ static void add_edge(const intervals_t *intervals, int32_t is_last, float room,
   counted->time += used;
 }
 
-static float newest_bpm(const intervals_t *intervals) {
+static float newest_bpm(const rate_intervals_t *intervals) {
   share_t newest = {0.0f, 0.0f};
   int32_t num = 0;
   for (int32_t index = intervals->num - 1;
@@ -148,10 +148,11 @@ static float newest_bpm(const intervals_t *intervals) {
   return SAMPLES_A_MINUTE * newest.beats / newest.time;
 }
 
-/* Reads the rate of the beats at `places`, all of which are near. */
-static void read_rate(const float *places, int32_t num, float start, float end,
+/* Reads the rate of the beats at `places`, all of which are near, from `start`
+ * to the newest sample, which is place 0. */
+static void read_rate(const float *places, int32_t num, float start,
                       rppg_beat_rate_t *rate) {
-  intervals_t intervals;
+  rate_intervals_t intervals;
   share_t counted = {0.0f, 0.0f};
   int32_t num_good = 0;
   intervals.num = num - 1;
@@ -160,8 +161,8 @@ static void read_rate(const float *places, int32_t num, float start, float end,
   }
   count_spanned(&intervals);
   for (int32_t index = 0; index < intervals.num; ++index) {
-    const float covered = clipped(places[index + 1], start, end) -
-                          clipped(places[index], start, end);
+    const float covered = clipped(places[index + 1], start, 0.0f) -
+                          clipped(places[index], start, 0.0f);
     const float spanned = intervals.spanned[index];
     rate->num_doubted += ((spanned != 1.0f) && (covered > 0.0f)) ? 1u : 0u;
     if (spanned > 0.0f) {
@@ -173,46 +174,36 @@ static void read_rate(const float *places, int32_t num, float start, float end,
       (num_good < RPPG_RATE_MIN_BEATS - 1)) {
     return;
   }
-  rate->coverage = counted.time / (end - start);
+  rate->coverage = counted.time / -start;
   rate->newest_bpm = newest_bpm(&intervals);
   add_edge(&intervals, 0, places[0] - start, &counted);
-  add_edge(&intervals, 1, end - places[num - 1], &counted);
+  add_edge(&intervals, 1, -places[num - 1], &counted);
   rate->bpm = SAMPLES_A_MINUTE * counted.beats / counted.time;
-}
-
-void rppg_rate_between(const float *places, const float *qualities, int32_t num,
-                       float start, float end, rppg_beat_rate_t *rate) {
-  int32_t first = 0;
-  int32_t behind = 0;
-  memset(rate, 0, sizeof *rate);
-  for (int32_t beat = 0; beat < num; ++beat) {
-    first += (places[beat] <= start - RPPG_RATE_BEFORE_WINDOW) ? 1 : 0;
-    if (places[beat] <= end) {
-      behind = beat + 1;
-      rate->quality += (places[beat] >= start) ? qualities[beat] : 0.0f;
-      rate->num_beats += (places[beat] >= start) ? 1u : 0u;
-      rate->num_believed += ((places[beat] >= start) &&
-                             (qualities[beat] >= RPPG_RATE_MIN_QUALITY))
-                                ? 1u
-                                : 0u;
-    }
-  }
-  if (rate->num_beats > 0u) {
-    rate->quality /= (float)rate->num_beats;
-  }
-  first = (behind - first > MAX_BEATS) ? behind - MAX_BEATS : first;
-  if (behind > first) {
-    read_rate(&places[first], behind - first, start, end, rate);
-  }
 }
 
 void rppg_read_beat_rate(const rppg_beat_stream_t *stream,
                          rppg_beat_rate_t *rate) {
   rppg_chain_t chain;
-  const uint32_t window = RPPG_WINDOW_SAMPLES;
-  const uint32_t num =
-      (stream->num_samples < window) ? stream->num_samples : window;
+  const float window = (float)(RPPG_WINDOW_SAMPLES - 1);
+  const float since_first = (float)stream->num_samples - 1.0f;
+  const float start = -clipped(since_first, 0.0f, window);
+  int32_t first = 0;
+  memset(rate, 0, sizeof *rate);
   rppg_beats_chain(stream, &chain);
-  rppg_rate_between(chain.places, chain.scores, chain.num,
-                    (num > 0u) ? 1.0f - (float)num : 0.0f, 0.0f, rate);
+  for (int32_t beat = 0; beat < chain.num; ++beat) {
+    first += (chain.places[beat] <= start - RPPG_RATE_BEFORE_WINDOW) ? 1 : 0;
+    if (chain.places[beat] >= start) {
+      ++rate->num_beats;
+      rate->quality += chain.scores[beat];
+      rate->num_believed +=
+          (chain.scores[beat] >= RPPG_RATE_MIN_QUALITY) ? 1u : 0u;
+    }
+  }
+  if (rate->num_beats > 0u) {
+    rate->quality /= (float)rate->num_beats;
+  }
+  first = (chain.num - first > MAX_BEATS) ? chain.num - MAX_BEATS : first;
+  if (chain.num > first) {
+    read_rate(&chain.places[first], chain.num - first, start, rate);
+  }
 }

@@ -13,9 +13,4 @@
 void rppg_read_beat_rate(const rppg_beat_stream_t *stream,
                          rppg_beat_rate_t *rate);
 
-/* Reads the rate from `start` to `end`, in samples on the clock of the beats,
- * of which there are `num`, rising, from before the start on if possible. */
-void rppg_rate_between(const float *places, const float *qualities, int32_t num,
-                       float start, float end, rppg_beat_rate_t *rate);
-
 #endif /* RPPG_BEAT_RATE_H */

@@ -284,14 +284,15 @@ static float place_of(const rppg_beat_stream_t *stream,
          peak->fraction;
 }
 
-/* The last peak of the best chain; -1 if there are no peaks. */
+/* The last peak of the best chain, within `reach` of the newest; -1 if there
+ * are no peaks. */
 static int32_t last_of_best(const rppg_chain_t *chain, float reach) {
   int32_t last = chain->num - 1;
-  for (int32_t index = last - 1;
-       (index >= 0) &&
-       (chain->places[index] >= chain->places[chain->num - 1] - reach);
-       --index) {
+  int32_t index = last - 1;
+  while ((index >= 0) &&
+         (chain->places[index] >= chain->places[chain->num - 1] - reach)) {
     last = (chain->scores[index] >= chain->scores[last]) ? index : last;
+    --index;
   }
   return last;
 }
@@ -428,7 +429,8 @@ static int32_t decide(rppg_beat_stream_t *stream, rppg_found_beat_t *beat) {
     return 0;
   }
   take_peaks(stream, RPPG_BEAT_NUM_RECENT, &peaks);
-  const int32_t due = find_due(&peaks, &chain, link_peaks(&peaks, &chain));
+  const int32_t last = link_peaks(&peaks, &chain);
+  const int32_t due = find_due(&peaks, &chain, last);
   if ((due < 0) || is_too_near(stream, peak_at(&peaks, due))) {
     return 0;
   }

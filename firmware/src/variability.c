@@ -14,7 +14,7 @@ typedef struct {
   float lengths[MAX_INTERVALS];    /* samples */
   float deviations[MAX_INTERVALS]; /* from the median around */
   uint8_t is_used[MAX_INTERVALS];
-} intervals_t;
+} hrv_intervals_t;
 
 /* The values around an interval, sorted. */
 typedef struct {
@@ -91,18 +91,19 @@ static float percentile(const around_t *around, float share) {
  */
 
 static void read_intervals(const rppg_beat_ring_t *ring,
-                           intervals_t *intervals) {
+                           hrv_intervals_t *intervals) {
   const uint32_t most = RPPG_NUM_BEATS;
-  const uint32_t num = (ring->num < most) ? ring->num : most;
-  intervals->num = (num > 0u) ? (int32_t)num - 1 : 0;
-  for (int32_t index = 0; index < intervals->num; ++index) {
-    const uint32_t number = ring->num - num + (uint32_t)index;
+  const uint32_t first = (ring->num > most) ? ring->num - most : 0u;
+  intervals->num = 0;
+  for (uint32_t number = first; number + 1u < ring->num; ++number) {
+    const int32_t index = intervals->num;
     const rppg_found_beat_t *from = rppg_beat_ring_at(ring, number);
     const rppg_found_beat_t *to = rppg_beat_ring_at(ring, number + 1u);
     intervals->lengths[index] = (float)(int32_t)(to->sample - from->sample) +
                                 (to->fraction - from->fraction);
     intervals->is_used[index] = (from->quality >= RPPG_RATE_MIN_QUALITY) &&
                                 (to->quality >= RPPG_RATE_MIN_QUALITY);
+    ++intervals->num;
   }
 }
 
@@ -115,7 +116,7 @@ static int32_t is_artefact(float deviation, float median, float spread) {
   return fabsf(deviation) > limit;
 }
 
-static void leave_artefacts_out(intervals_t *intervals) {
+static void leave_artefacts_out(hrv_intervals_t *intervals) {
   const int32_t num = intervals->num;
   const int32_t median_reach = RPPG_HRV_MEDIAN_INTERVALS / 2;
   const int32_t spread_reach = RPPG_HRV_SPREAD_INTERVALS / 2;
@@ -147,7 +148,7 @@ static float square_of(float value) {
 }
 
 /* Standard deviation of the used intervals, samples. */
-static float deviation_of(const intervals_t *intervals, float mean,
+static float deviation_of(const hrv_intervals_t *intervals, float mean,
                           uint32_t num) {
   float sum = 0.0f;
   for (int32_t index = 0; index < intervals->num; ++index) {
@@ -160,7 +161,7 @@ static float deviation_of(const intervals_t *intervals, float mean,
 
 void rppg_measure_variability(const rppg_beat_ring_t *ring,
                               rppg_variability_t *variability) {
-  intervals_t intervals;
+  hrv_intervals_t intervals;
   float duration = 0.0f;
   float used = 0.0f;
   float changes = 0.0f;

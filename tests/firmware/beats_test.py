@@ -68,8 +68,8 @@ def test_constant_rates(replay, bpm):
   got = replay('host', wave)
   _assert_same(got, waves.expect(wave))
   last = got[-1]
-  assert last['rate']['bpm'] == pytest.approx(bpm, abs=0.4)
-  assert last['rate']['newest_bpm'] == pytest.approx(bpm, abs=0.4)
+  assert last['rate']['bpm'] == pytest.approx(bpm, abs=0.6)
+  assert last['rate']['newest_bpm'] == pytest.approx(bpm, rel=0.03)
   assert last['variability']['rmssd_ms'] < 4
   assert last['variability']['mean_rr_ms'] == pytest.approx(6e4 / bpm, abs=2)
 

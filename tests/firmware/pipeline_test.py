@@ -120,6 +120,10 @@ def test_a_difference_is_noticed():
     ('mid_face_rgb', 1e-3),
     ('heart_rate_bpm', 72.02),
     ('heart_rate_bpm', 0),
+    ('spectrum_bpm', 1),
+    ('num_beats', 1),
+    ('beat_time_us', 1001),
+    ('beat_quality', 0.01),
   ):
     got = expected.copy()
     got[field][1] = value
@@ -186,9 +190,9 @@ def report(tmp_path_factory):
 
 def test_limits_of_size_stack_and_instructions(report):
   figures = report[1]
-  assert figures['flash_bytes']['without_cnn'] <= 40_000
+  assert figures['flash_bytes']['without_cnn'] <= 48_000
   assert figures['flash_bytes']['with_cnn'] <= 64_000
-  assert figures['ram_bytes']['state'] <= 64_000
+  assert figures['ram_bytes']['state'] <= 67_000
   assert max(figures['stack_bytes'].values()) <= 2_000
   assert figures['flash_bytes']['detector'] <= 52_000
   detector_bytes = figures['ram_bytes']['detector']
@@ -203,6 +207,9 @@ def test_limits_of_size_stack_and_instructions(report):
   assert scalar['cnn_one_roi'] <= 8_500_000
   assert helium['cnn_one_roi'] <= 1_700_000
   assert helium['head_push'] <= 12_000
+  # A sample, the dearest there is; and all that an estimate takes.
+  assert helium['head_push'] + helium['beats_worst_push'] <= 20_000
+  assert helium['estimate'] <= 400_000
   assert helium['head_estimate'] <= 400_000
   assert scalar['head_estimate'] <= 400_000
   # What comes before the CNN, up to a face as high as the image; without

@@ -28,7 +28,7 @@ def _programs():
   stream.check_made(stream.make('generated', *targets))
 
 
-@pytest.mark.parametrize('kind', ['frames', 'run', 'crops'])
+@pytest.mark.parametrize('kind', ['frames', 'run', 'crops', 'waves'])
 def test_golden_files_give_the_same_bytes(kind, tmp_path):
   golden = (_GOLDEN / f'{"frames" if kind == "run" else kind}.bin').read_bytes()
   (tmp_path / 'in.bin').write_bytes(golden)
