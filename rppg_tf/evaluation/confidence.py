@@ -1,7 +1,8 @@
 """When to reject an estimate: the threshold, and what rejecting buys.
 
 The signal quality is the probability that an estimate is within 5 BPM: what is
-less likely than 0.8 is rejected. Where the windows of validation subjects show
+less likely than 0.95 is rejected: at 0.8 one in twenty windows of still
+photographs would have a rate. Where the windows of validation subjects show
 that this is not strict enough for a run, the threshold is higher; it is never
 chosen on those that it is then judged by. `rppg_tf.evaluate` writes it to
 RUN_DIR/confidence.json; `rppg_tf.predict` rejects what lies below.
@@ -14,7 +15,7 @@ import numpy as np
 # An estimate is good if it is this close to the reference.
 GOOD_BPM = 5.0
 # What is less likely to be good is rejected.
-MIN_THRESHOLD = 0.8
+MIN_THRESHOLD = 0.95
 # Share of good ones among the estimates that are let through.
 GOOD_SHARE = 0.98
 COVERAGES_PERCENT = (100, 90, 80, 70, 50)
@@ -34,7 +35,7 @@ def choose_threshold(
   Returns:
     {threshold, windows, good_windows, kept_good_percent, kept_bad_percent}:
     an estimate is reported if its confidence is at or above `threshold`, which
-    is 0.8 at least, and 1 if none does. A share of no window is None.
+    is 0.95 at least, and 1 if none does. A share of no window is None.
   """
   confidence = np.asarray(confidence, np.float64)
   good = np.asarray(absolute_error_bpm) <= GOOD_BPM

@@ -154,18 +154,18 @@ def test_long_windows_read_what_short_ones_cannot():
 
 def test_threshold_is_what_quality_says_where_quality_is_right():
   values = np.linspace(0, 1, 1001)
-  error_bpm = np.where(values < 0.75, 30.0, 1.0)
+  error_bpm = np.where(values < 0.92, 30.0, 1.0)
   chosen = confidence.choose_threshold(values, error_bpm)
-  assert chosen['threshold'] == 0.8
-  assert chosen['kept_good_percent'] == pytest.approx(80, abs=0.2)
+  assert chosen['threshold'] == 0.95
+  assert chosen['kept_good_percent'] == pytest.approx(63, abs=1)
   assert chosen['kept_bad_percent'] == 0
-  assert chosen['good_windows'] == 251
+  assert chosen['good_windows'] == 81
 
 
 def test_threshold_is_higher_where_too_many_bad_windows_would_be_kept():
   random = np.random.default_rng(0)
-  values = random.uniform(size=1000)
-  error_bpm = np.where(values < 0.9, 30.0, 1.0)
+  values = random.uniform(size=10_000)
+  error_bpm = np.where(values < 0.97, 30.0, 1.0)
   chosen = confidence.choose_threshold(values, error_bpm)
   kept = values >= chosen['threshold']
   assert 0.98 <= np.mean(error_bpm[kept] <= 5) < 1

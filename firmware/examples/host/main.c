@@ -14,7 +14,7 @@
  *
  * For instance, 640x480:
  *   ffmpeg -i me.mp4 -f rawvideo -pix_fmt bgr24 me.bgr
- *   rppg_host me.bgr 640 480 bgr888 30 0.8
+ *   rppg_host me.bgr 640 480 bgr888 30 0.95
  */
 #include <math.h>
 #include <stdio.h>
