@@ -21,9 +21,9 @@ def make(random: np.random.Generator, index: int) -> np.ndarray:
     index: chooses the kind.
   """
   kind = (_KINDS + _FACES)[index % 10]
-  height, width = (
-    np.exp(random.uniform(0, np.log(1400), 2)).astype(int).tolist()
-  )
+  shortest = 80 if kind == 'faces' else 1
+  sides = np.exp(random.uniform(np.log(shortest), np.log(1400), 2))
+  height, width = sides.astype(int).tolist()
   height = min(height, max(1, 700_000 // width))
   if kind == 'wide':
     width, height = random.integers((641, 24), (1920, 500)).tolist()
@@ -50,20 +50,31 @@ def _plain(random, kind: str, height: int, width: int) -> np.ndarray:
 
 
 def _with_faces(random, height: int, width: int) -> np.ndarray:
-  """One to eleven faces, some in part, dark, bright or mirrored."""
+  """Faces in part, dark, bright or mirrored, and one whole if it fits."""
   image = random.integers(90, 130, (height, width, 3), np.uint8)
   largest = max(21, 1.2 * min(height, width))
-  for _ in range(random.integers(1, 12)):
+  for _ in range(random.integers(0, 9)):
     side = int(np.exp(random.uniform(np.log(20), np.log(largest))))
     patch = cv2.resize(face(), (side, side), interpolation=cv2.INTER_AREA)
     patch = patch * random.uniform(0.3, 1.3) + random.uniform(-20, 20)
     patch = np.clip(patch, 0, 255)[:, :: random.choice([1, -1])]
     y, x = random.integers(-side // 3, (height, width)).tolist()
-    top, left = max(0, y), max(0, x)
-    place = image[top : max(0, y + side), left : max(0, x + side)]
-    rows, columns = place.shape[:2]
-    place[:] = patch[top - y :, left - x :][:rows, :columns]
+    _paste(image, patch, y, x)
+  side = int(random.uniform(0.5, 1) * min(height, width))
+  if side > 60:
+    patch = face()[10:230, 50:270]  # little besides
+    patch = cv2.resize(patch, (side, side), interpolation=cv2.INTER_AREA)
+    y, x = random.integers(0, (height - side + 1, width - side + 1)).tolist()
+    _paste(image, patch, y, x)
   return image
+
+
+def _paste(image: np.ndarray, patch: np.ndarray, y: int, x: int) -> None:
+  top, left = max(0, y), max(0, x)
+  side = len(patch)
+  place = image[top : max(0, y + side), left : max(0, x + side)]
+  rows, columns = place.shape[:2]
+  place[:] = patch[top - y :, left - x :][:rows, :columns]
 
 
 def track(
