@@ -125,11 +125,13 @@ def test_a_day_of_frames():
 def _write_seeds(folder: pathlib.Path) -> None:
   """Faces to begin with, which bytes alone seldom make."""
   folder.mkdir(parents=True, exist_ok=True)
-  for side in (30, 33, 36):
-    patch = hostile_images.face()[60:180, 90:210]  # little besides
-    patch = cv2.resize(patch, (side, side), interpolation=cv2.INTER_AREA)
-    # Size, format, a face in view, a whole look; see fuzz_detector.c.
-    head = bytes([0, side - 1, 0, side - 1, 1]) + bytes([4, 2, 2, 20, 20])
+  grey = cv2.cvtColor(hostile_images.face(), cv2.COLOR_BGR2GRAY)
+  for side in (30, 40, 60):
+    patch = cv2.resize(
+      grey[50:190, 90:230], (side, side), interpolation=cv2.INTER_AREA
+    )
+    # Size, format, no face in view, a whole look; see fuzz_detector.c.
+    head = bytes([0, side - 2, 0, side - 2, 1]) + bytes(5)
     (folder / f'face_{side}').write_bytes(head + patch.tobytes())
 
 
