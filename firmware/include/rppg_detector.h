@@ -25,10 +25,10 @@
  *   (tests/firmware/detector_test.py).
  *
  * Memory  rppg_detector_t and RPPG_DETECTOR_WORDS(width, height) words, both
- *         the caller's: 37 kB and 471 kB for 640x480. Flash 50 kB.
+ *         the caller's: 37 kB and 471 kB for 640x480. Flash 51 kB.
  * Cost    Cortex-M55 instructions, gcc 12 -O2, scalar / Helium: a look near a
  *         face of 640x480 13 M / 4.9 M, everywhere 231 M / 85 M, everywhere in
- *         320x240 136 M / 52 M; the dearest step 0.14 M / 0.05 M.
+ *         320x240 136 M / 51 M; the dearest step 0.14 M / 0.05 M.
  *         `python -m tools.firmware_report` prints these.
  * Threads a detector belongs to one thread at a time; different ones are
  *         independent.
