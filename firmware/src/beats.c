@@ -13,6 +13,9 @@
  * every processor computes alike. */
 #define SILENCE 1.0e-18f
 
+/* A link is an int8_t. */
+typedef char rppg_chain_is_too_long[(RPPG_MAX_CHAIN <= INT8_MAX) ? 1 : -1];
+
 static const float taps[RPPG_BEAT_FILTER_DELAY] = RPPG_BEAT_TAPS;
 static const float turn_cosines[RPPG_BEAT_NUM_RESONATORS] =
     RPPG_BEAT_TURN_COSINES;

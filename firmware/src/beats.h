@@ -28,7 +28,7 @@ typedef struct {
 
 void rppg_beats_init(rppg_beat_stream_t *stream);
 
-/* Takes the next sample of the pulse wave, finite; a beat is a maximum.
+/* Takes the next sample of the pulse wave, within +- 1e18; a beat is a maximum.
  *
  * Returns 1 if a beat became final, 1 s after it was, and *beat is written;
  * otherwise 0.

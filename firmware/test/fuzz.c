@@ -143,7 +143,7 @@ static void push_wave(bytes_t *bytes) {
   static rppg_beat_stream_t stream;
   rppg_beat_rate_t rate;
   rppg_found_beat_t beat;
-  const float scale = ldexpf(1.0f, (int)(take(bytes, 1) % 120u) - 60);
+  const float scale = ldexpf(1.0f, (int)(take(bytes, 1) % 110u) - 60);
   const uint64_t stretch = 1u + take(bytes, 1) % 16u;
   rppg_beats_init(&stream);
   while (bytes->left > 0u) {
