@@ -70,8 +70,10 @@ export class Measurement {
       values.shift();
     }
     const second = Math.floor(result.numSamples / GRID_RATE_HZ);
+    // Before 10 s what would be rejected is no estimate.
     if (second > Math.floor(numBefore / GRID_RATE_HZ) &&
-        result.estimateStatus !== STATUS.NOT_READY) {
+        result.estimateStatus !== STATUS.NOT_READY &&
+        (second >= WINDOW_S || this.bpm !== null)) {
       this.estimates.push({
         time_s: this.#sampleTimeS(second * GRID_RATE_HZ),
         bpm: this.bpm,
