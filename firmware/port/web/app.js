@@ -307,7 +307,7 @@ async function main() {
   meter.high = minConfidence;
   meter.optimum = 1;
   find('needed').textContent =
-      `A rate is shown from ${Math.ceil(100 * minConfidence)} % on.`;
+      `A rate is shown from ${Math.round(100 * minConfidence)} % on.`;
   say(advice.IDLE);
   allowControls();
 }
