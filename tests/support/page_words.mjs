@@ -9,7 +9,7 @@ const {Measurement} = await load('measurement.js');
 const answers = JSON.parse(readFileSync(0)).map((results) => {
   const measurement = new Measurement('me.mp4', 0.9);
   results.forEach((result) => measurement.push(result));
-  const {framesPerS, motion, pulse, estimates} = measurement;
+  const {framesPerS, motion, pulse, estimates, intervals} = measurement;
   return {
     ...advice.about(measurement),
     end: advice.atTheEnd(measurement),
@@ -17,6 +17,8 @@ const answers = JSON.parse(readFileSync(0)).map((results) => {
     motion,
     pulse,
     estimates,
+    intervals,
+    marks: measurement.beatMarks,
     json: JSON.parse(measurement.toJson()),
     csv: measurement.toCsv(),
   };

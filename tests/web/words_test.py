@@ -23,6 +23,8 @@ def _results(duration_s, rate_hz=30.0, start_s=100.0, **changes):
       'estimateStatus': stream.NOT_READY if num_samples < 300 else stream.OK,
       'numSamples': num_samples,
       'heartRateBpm': 72.0,
+      'newestBpm': 74.0,
+      'beats': [],
       'confidence': 0.95,
       'pulse': float(frame % 25),
       'midFaceRgb': [150, 110, 90],
@@ -54,8 +56,8 @@ def _lost_until(end_s, status):
   ('case', 'words'),
   [
     (_results(12), 'The pulse is clear.'),
-    (_results(3), 'Hold still: 7 more seconds.'),
-    (_results(9.5), 'Hold still: 1 more second.'),
+    (_results(3), 'Hold still until five beats are seen: 7 more seconds'),
+    (_results(9.5), 'Hold still until five beats are seen: 1 more second at'),
     (_results(12, confidence=0.8), 'No clear pulse.'),
     (_results(4, **_FACELESS), 'No face in view.'),
     (_results(4, **_FACELESS, light=10), 'It is too dark.'),
@@ -111,10 +113,10 @@ def test_an_estimate_a_second_is_kept_and_saved():
   assert saved['withheld_share'] == pytest.approx(0.4)
   assert saved['duration_s'] == pytest.approx(14, abs=0.05)
   assert answer['csv'].splitlines()[:2] == [
-    'time_s,bpm,raw_bpm,confidence',
-    '10,72,72,0.95',
+    'time_s,bpm,newest_bpm,raw_bpm,confidence',
+    '10,72,74,72,0.95',
   ]
-  assert answer['csv'].splitlines()[-1] == '14,,72,0.5'
+  assert answer['csv'].splitlines()[-1] == '14,,,72,0.5'
   assert answer['end'] == 'Ended. Median heart rate: 72 beats a minute.'
 
 
@@ -127,9 +129,37 @@ def test_the_last_10_s_of_the_pulse_wave_are_kept():
   assert answer['framesPerS'] == pytest.approx(30, abs=0.1)
 
 
+def test_beats_are_marked_and_their_intervals_shown():
+  results = _results(12)
+  # Every 0.8 s, told a second later; the third is doubted, the sixth missing.
+  for beat in (1, 2, 3, 4, 5, 7, 8, 10, 11):
+    told = results[round((0.8 * beat + 1) * 30)]
+    quality = 0.3 if beat == 3 else 0.9
+    told['beats'] = [{'timeS': 100 + 0.8 * beat, 'quality': quality}]
+  (answer,) = _ask(results)['answers']
+  beats = answer['json']['beats']
+  assert [one['time_s'] for one in beats][:2] == pytest.approx([0.8, 1.6])
+  times, intervals = answer['intervals']
+  assert times == pytest.approx([1.6, 2.4, 3.2, 4, 5.6, 6.4, 8, 8.8])
+  known = [round(one) if one else None for one in intervals]
+  assert known == [800, None, None, 800, 1600, 800, 1600, 800]
+  pulse_times, pulse = answer['pulse']
+  marked = [
+    (time_s, mark)
+    for time_s, mark, value in zip(
+      pulse_times, answer['marks'], pulse, strict=True
+    )
+    if mark is not None and mark == value
+  ]
+  # The window begins at 2 s.
+  assert [time_s for time_s, _ in marked] == pytest.approx(
+    [3.2, 4, 5.6, 6.4, 8, 8.8], abs=1 / 30
+  )
+
+
 def test_without_an_estimate_there_is_no_heart_rate():
   short, doubtful = _ask(_results(5), _results(12, confidence=0.5))['answers']
-  assert short['end'].endswith('10 seconds with a face are needed.')
+  assert short['end'].endswith('five beats of a face at rest are needed.')
   assert doubtful['end'].endswith('no clear pulse in any 10 seconds.')
   assert short['json']['estimates'] == []
 

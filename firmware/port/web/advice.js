@@ -64,7 +64,8 @@ function aboutFace(measurement) {
 function aboutWindow(measurement) {
   const left = seconds(measurement.secondsLeft);
   return {
-    [STATUS.NOT_READY]: `Hold still: ${left}.`,
+    [STATUS.NOT_READY]:
+        `Hold still until five beats are seen: ${left} at most.`,
     [STATUS.NO_FACE]: `The face was out of view. Hold still: ${left}.`,
     [STATUS.GAP]: 'Pictures were missing for a second or more. Keep this ' +
         `page in front: ${left}.`,
@@ -103,7 +104,7 @@ export function about(measurement) {
 export function atTheEnd(measurement) {
   const num = measurement?.estimates.length ?? 0;
   if (!num) {
-    return 'Ended without a heart rate: 10 seconds with a face are needed.';
+    return 'Ended without a heart rate: five beats of a face at rest are needed.';
   }
   const median = measurement.medianBpm;
   return median === null ?

@@ -19,13 +19,21 @@ const video = find('video');
 const pulseChart = new Chart(find('pulse'), {
   colour: '--pulse',
   values: false,
+  marks: true,
   times: (_, low, high) => [high - WINDOW_S, high],
 });
 const trendChart = new Chart(find('trend'), {
   colour: '--trend',
   values: true,
-  times: (_, low, high) => [WINDOW_S, Math.max(high, 3 * WINDOW_S)],
+  times: (_, low, high) => [0, Math.max(high, 3 * WINDOW_S)],
   range: (_, low, high) => [(low ?? 65) - 5, (high ?? 85) + 5],
+});
+
+const intervalChart = new Chart(find('intervals'), {
+  colour: '--trend',
+  values: true,
+  times: (_, low, high) => [0, Math.max(high, 3 * WINDOW_S)],
+  range: (_, low, high) => [(low ?? 700) - 50, (high ?? 1000) + 50],
 });
 
 let worker = null;
@@ -111,7 +119,7 @@ function show() {
   if (!measurement.last) {  // another one has begun
     return;
   }
-  pulseChart.show(measurement.pulse);
+  pulseChart.show([...measurement.pulse, measurement.beatMarks]);
   if (isRunning()) {
     drawBoxes(find('boxes'), measurement.last);
   }
@@ -131,6 +139,7 @@ function showNumbers() {
   find('confidence').value = last.confidence;
   trendChart.show(
       ['time_s', 'bpm'].map((key) => estimates.map((one) => one[key])));
+  intervalChart.show(measurement.intervals);
   find('trend').setAttribute(
       'aria-label',
       medianBpm ? `Heart rate over time; median ${medianBpm.toFixed(0)}` :

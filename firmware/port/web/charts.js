@@ -2,7 +2,7 @@
 
 /* global uPlot */
 
-const HEIGHT_PX = 150;
+const HEIGHT_PX = 125;
 
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name);
@@ -19,9 +19,10 @@ const axis = {
 export class Chart {
   /**
    * @param {!Element} element that holds it.
-   * @param {{colour: string, values: boolean, times: function(...),
-   *     range: function(...)}} options a CSS property; whether to write values
-   *     beside; limits of the seconds and of the values, from uPlot's.
+   * @param {{colour: string, values: boolean, marks: boolean,
+   *     times: function(...), range: function(...)}} options a CSS property;
+   *     whether to write values beside, and to mark some; limits of the seconds
+   *     and of the values, from uPlot's.
    */
   constructor(element, options) {
     const show = (_, places) => places.map((place) => `${place} s`);
@@ -46,9 +47,14 @@ export class Chart {
               width: 2,
               points: {show: options.values, size: 5},
             },
-          ],
+            {
+              stroke: () => colour('--beat'),
+              paths: () => null,
+              points: {show: true, size: 8, fill: () => colour('--beat')},
+            },
+          ].slice(0, options.marks ? 3 : 2),
         },
-        [[], []], element);
+        options.marks ? [[], [], []] : [[], []], element);
     new ResizeObserver(() => {
       this.plot.setSize({width: element.clientWidth, height: HEIGHT_PX});
     }).observe(element);

@@ -18,9 +18,10 @@ export const WINDOW_S = 10;
 export const MAX_SIDE_PX = 1280;
 
 // Places of rppg_web_result_t, in words.
-const BOX = 11;
+const BOX = 13;
 const NUM_BOXES = 4;  // the face, then the regions
 const NUM_WORDS = BOX + NUM_BOXES * 4;
+const MAX_BEATS = 8;
 
 /** One measurement at a time. */
 export class Firmware {
@@ -33,6 +34,8 @@ export class Firmware {
     this.floats = new Float32Array(buffer, place, NUM_WORDS);
     this.pixels = new Uint8ClampedArray(
         buffer, this.exports.rppg_web_pixels(), MAX_SIDE_PX * MAX_SIDE_PX * 4);
+    this.beats =
+        new Float64Array(buffer, this.exports.rppg_web_beats(), 2 * MAX_BEATS);
     this.minConfidence = this.exports.rppg_web_min_confidence();
     this.start();
   }
@@ -64,12 +67,21 @@ export class Firmware {
       estimateStatus: words[1],
       numSamples: words[2],
       heartRateBpm: floats[3],
-      confidence: floats[4],
-      pulse: floats[5],
-      midFaceRgb: [...floats.subarray(6, 9)],
-      numFaces: words[9],
+      newestBpm: floats[4],
+      confidence: floats[5],
+      pulse: floats[6],
+      midFaceRgb: [...floats.subarray(7, 10)],
+      numFaces: words[10],
+      beats: this.#newBeats(words[11]),
       box: boxes[0] ?? null,
       regions: boxes.slice(1),
     };
+  }
+
+  #newBeats(num) {
+    return Array.from({length: num}, (_, beat) => ({
+                                       timeS: this.beats[2 * beat] / 1e6,
+                                       quality: this.beats[2 * beat + 1],
+                                     }));
   }
 }

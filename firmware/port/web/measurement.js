@@ -2,8 +2,21 @@
 
 import {GRID_RATE_HZ, STATUS, WINDOW_S} from './firmware.js';
 
+// A beat of at least this quality is believed.
+const MIN_BEAT_QUALITY = 0.5;
+// A longer interval lacks a beat: 30 beats a minute.
+const MAX_INTERVAL_S = 2;
 // Over how long frames and motion are looked at.
 const RECENT_S = 3;
+
+/** Place of the value that is nearest, of rising ones. */
+function nearest(values, value) {
+  const next = values.findIndex((other) => other >= value);
+  if (next <= 0) {
+    return next ? values.length - 1 : 0;
+  }
+  return value - values[next - 1] < values[next] - value ? next - 1 : next;
+}
 
 function median(values) {
   const sorted = [...values].sort((one, other) => one - other);
@@ -28,10 +41,15 @@ export class Measurement {
     this.numSkipped = 0;  // frames that there was no time for
     /** @type {?Object} the newest result. */
     this.last = null;
-    /** Once a second: {time_s, bpm, raw_bpm, confidence}; bpm may be null. */
+    /**
+     * Once a second: {time_s, bpm, newest_bpm, raw_bpm, confidence}; rates are
+     * null where rejected.
+     */
     this.estimates = [];
     /** Of the last 10 s: [seconds, pulse wave]. */
     this.pulse = [[], []];
+    /** All of them: {time_s, quality}. */
+    this.beats = [];
     this.recent = [];
     this.originS = 0;    // time of sample 0
     this.badSinceS = 0;  // a face or frames were missing up to then
@@ -48,6 +66,8 @@ export class Measurement {
     this.last = result;
     this.numFrames += 1;
     this.numFaceFrames += result.box ? 1 : 0;
+    this.beats.push(...result.beats.map(
+        ({timeS, quality}) => ({time_s: timeS - this.startS, quality})));
     if ([STATUS.NO_FACE, STATUS.GAP].includes(result.pushStatus)) {
       this.badSinceS = result.timeS;
     }
@@ -77,6 +97,7 @@ export class Measurement {
       this.estimates.push({
         time_s: this.#sampleTimeS(second * GRID_RATE_HZ),
         bpm: this.bpm,
+        newest_bpm: this.bpm === null ? null : result.newestBpm || null,
         raw_bpm: result.heartRateBpm,
         confidence: result.confidence,
       });
@@ -92,6 +113,34 @@ export class Measurement {
     const isSure = this.last?.estimateStatus === STATUS.OK &&
         this.last.confidence >= this.minConfidence;
     return isSure ? this.last.heartRateBpm : null;
+  }
+
+  /** The pulse wave again where a beat is believed to be, else null. */
+  get beatMarks() {
+    const [times, values] = this.pulse;
+    const marks = values.map(() => null);
+    for (const {time_s: timeS, quality} of this.beats) {
+      if (quality >= MIN_BEAT_QUALITY && timeS >= times[0]) {
+        const index = nearest(times, timeS);
+        marks[index] = values[index];
+      }
+    }
+    return marks;
+  }
+
+  /** Between believed beats: [seconds, milliseconds or null]. */
+  get intervals() {
+    const times = [];
+    const intervals = [];
+    for (let beat = 1; beat < this.beats.length; ++beat) {
+      const [before, after] = this.beats.slice(beat - 1, beat + 1);
+      const intervalS = after.time_s - before.time_s;
+      const isSure = intervalS <= MAX_INTERVAL_S &&
+          Math.min(before.quality, after.quality) >= MIN_BEAT_QUALITY;
+      times.push(after.time_s);
+      intervals.push(isSure ? 1e3 * intervalS : null);
+    }
+    return [times, intervals];
   }
 
   /** Seconds until the last 10 s are whole and had a face throughout. */
@@ -157,6 +206,7 @@ export class Measurement {
           face_found_share:
               this.numFrames ? this.numFaceFrames / this.numFrames : 0,
           estimates: this.estimates,
+          beats: this.beats,
           median_bpm: this.medianBpm,
           withheld_share: num ? 1 - reported / num : null,
         },
@@ -165,7 +215,7 @@ export class Measurement {
 
   /** The estimates, as in the JSON. */
   toCsv() {
-    const keys = ['time_s', 'bpm', 'raw_bpm', 'confidence'];
+    const keys = ['time_s', 'bpm', 'newest_bpm', 'raw_bpm', 'confidence'];
     const lines = this.estimates.map(
         (estimate) => keys.map((key) => estimate[key] ?? '').join(','));
     return [keys.join(','), ...lines, ''].join('\n');

@@ -13,7 +13,7 @@ enum {
   MAX_SIDE = RPPG_WEB_MAX_SIDE_PX,
   RGBA_BYTES = 4,
   RGB_BYTES = 3,
-  RESULT_WORDS = 11 + 4 + RPPG_NUM_ROIS * 4
+  RESULT_WORDS = 13 + 4 + RPPG_NUM_ROIS * 4
 };
 
 typedef char result_is_of_words
@@ -27,6 +27,7 @@ static rppg_detector_t detector;
 static uint32_t memory[RPPG_DETECTOR_WORDS(RPPG_DETECTION_WIDTH_PX, MAX_SIDE)];
 static uint8_t pixels[MAX_SIDE * MAX_SIDE * RGBA_BYTES];
 static rppg_web_result_t result;
+static rppg_web_beat_t beats[RPPG_WEB_MAX_BEATS];
 
 int32_t rppg_web_start(void) {
   memset(&result, 0, sizeof result);
@@ -72,6 +73,15 @@ static void note_box(void) {
   }
 }
 
+static void note_beats(void) {
+  rppg_beat_t fresh[RPPG_WEB_MAX_BEATS];
+  result.num_beats = rppg_beats(&state, fresh, RPPG_WEB_MAX_BEATS);
+  for (uint32_t beat = 0u; beat < result.num_beats; ++beat) {
+    beats[beat].time_us = (double)fresh[beat].time_us;
+    beats[beat].quality = (double)fresh[beat].quality;
+  }
+}
+
 int32_t rppg_web_push(int32_t width_px, int32_t height_px, double time_us) {
   if ((width_px < 1) || (width_px > MAX_SIDE) || (height_px < 1) ||
       (height_px > MAX_SIDE) || !(time_us >= 0.0) ||
@@ -87,16 +97,22 @@ int32_t rppg_web_push(int32_t width_px, int32_t height_px, double time_us) {
   result.estimate_status = (int32_t)rppg_estimate(&state, &estimate);
   result.num_samples = estimate.num_samples;
   result.heart_rate_bpm = estimate.heart_rate_bpm;
+  result.newest_bpm = estimate.beats.newest_bpm;
   result.confidence = estimate.confidence;
   result.pulse = estimate.pulse;
   (void)rppg_mid_face(&state, result.mid_face_rgb);
   result.num_faces = rppg_detector_num_faces(&detector);
+  note_beats();
   note_box();
   return result.push_status;
 }
 
 const rppg_web_result_t *rppg_web_result(void) {
   return &result;
+}
+
+const rppg_web_beat_t *rppg_web_beats(void) {
+  return beats;
 }
 
 float rppg_web_min_confidence(void) {
