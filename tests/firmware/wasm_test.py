@@ -86,7 +86,16 @@ def test_the_pages_module_gives_what_the_host_gives(tmp_path):
       ('midFaceRgb', 'mid_face_rgb'),
     ):
       assert np.array_equal(np.float32(result[name]), host[key]), name
+    assert np.float32(result['newestBpm']) == host['beats']['newest_bpm']
+    num_beats = int(host['num_beats'])
+    assert [one['quality'] for one in result['beats']] == (
+      host['beat_quality'][:num_beats].tolist()
+    )
+    assert [round(1e6 * one['timeS']) for one in result['beats']] == (
+      host['beat_time_us'][:num_beats].tolist()
+    )
     assert result['box'] == (host['box'].tolist() if host['has_box'] else None)
     assert len(result['regions']) == (3 if host['has_box'] else 0)
   assert expected[-1]['has_box'] and not expected[2]['has_box']
   assert expected[-1]['heart_rate_bpm'] > 0
+  assert sum(host['num_beats'] for host in expected) >= 5

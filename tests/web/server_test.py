@@ -89,5 +89,7 @@ def test_a_taken_port_is_told(folder):
 
 @pytest.mark.slow
 def test_the_command_tells_that_the_page_is_missing(tmp_path):
-  done = commands.run('rppg_tf.web', f'--folder={tmp_path}', '--nobrowser')
+  done = commands.run_fresh(
+    'rppg_tf.web', f'--folder={tmp_path}', '--nobrowser'
+  )
   commands.assert_refused(done, 'index.html: not there; run `make web`')
