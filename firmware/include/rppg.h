@@ -4,6 +4,7 @@
  *   static rppg_state_t state;                    rppg_init(&state);
  *   per frame:   rppg_push_frame(&state, &image, &face, time_us);
  *   when wanted: rppg_estimate(&state, &estimate);
+ *                rppg_beats(&state, beats, capacity);
  *
  * face is what a detector said. With the one of rppg_detector.h it is
  *   per frame:   rppg_run(&state, &detector, &image, time_us);
@@ -14,20 +15,22 @@
  *   detector's box → box that stands still → where the head is in it → 3
  *   regions of 36x36 RGB → what stands still divided out, int8 → CNN
  *   (rppg_cnn.h: NPU or portable C), 16 features a region → 30 Hz grid →
- *   temporal head. The heart rate is taken of the last 10 s of the head's
- *   pulse wave, when rppg_estimate asks.
+ *   temporal head → a sample of the pulse wave → beats. The heart rate is
+ *   taken of the beats of the last 10 s, or of the wave's spectrum, when
+ *   rppg_estimate asks.
  *   All of it equals rppg_tf's Python: int8 inputs and features to the byte,
- *   heart rates to 0.01 BPM (tests/firmware/pipeline_test.py).
+ *   heart rates to 0.01 BPM, beats to 1 ms (tests/firmware/pipeline_test.py,
+ *   beats_test.py).
  *
- * Memory  the state is RPPG_STATE_BYTES at most (checked when compiled), 63 kB
+ * Memory  the state is RPPG_STATE_BYTES at most (checked when compiled), 66 kB
  *         with the model that ships; most of it is one float32 for every
- *         pixel of the regions. Flash 40 kB, stack 2.0 kB, the CNN's port
+ *         pixel of the regions. Flash 48 kB, stack 2.0 kB, the CNN's port
  *         apart. Image, face and estimate are read or written during the call
  *         only.
  * Cost    Cortex-M55 instructions, gcc 12 -O2, scalar / Helium, 640x480 BGR,
  *         face 200 pixels wide: rppg_push_frame 1.5 M / 0.5 M and three runs
  *         of the CNN (portable: 8.1 M / 0.8 M each; the NPU: none);
- *         rppg_estimate 0.37 M / 0.25 M. `python -m tools.firmware_report`
+ *         rppg_estimate 0.45 M / 0.34 M. `python -m tools.firmware_report`
  *         prints these, stage by stage.
  * Threads a state belongs to one thread at a time. Different states are
  *         independent, but share the CNN, of which there is one: a lock
