@@ -230,7 +230,9 @@ def test_a_face_at_72_bpm_reads_72_at_any_frame_times(rate_hz, tmp_path):
   estimates = json.loads((tmp_path / 'out.json').read_text())['estimates']
   raw_bpm = [e['raw_bpm'] for e in estimates if e['time_s'] >= 10]
   assert len(raw_bpm) == 3
-  np.testing.assert_allclose(raw_bpm, 72, atol=1)
+  # The first 10 s hold beats from before network and filter had settled.
+  np.testing.assert_allclose(raw_bpm, 72, atol=1.5)
+  assert raw_bpm[-1] == pytest.approx(72, abs=0.5)
   # Five beats at 72 BPM take 3.4 s.
   assert 4 <= estimates[0]['time_s'] <= 6
 
